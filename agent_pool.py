@@ -1,0 +1,46 @@
+"""The `agent-pool` command's first step, in a module of its own.
+
+The import name `supervisor` also belongs to another well-known distribution. Where both are
+installed in one environment, either may shadow the other, or their files may have been mixed
+in one folder. This module has a name that nobody else uses, so it can always say so.
+"""
+
+import sys
+from pathlib import Path
+
+CLASH = """\
+agent-pool: the import package `supervisor` found here is not agent-pool's
+  found: {found}
+  The distribution `supervisor` (supervisord) has the same import name, so the two cannot
+  share an environment. Install agent-pool in one of its own, for example:
+    pipx install agent-pool
+  or
+    python3 -m venv ~/.agent-pool && ~/.agent-pool/bin/pip install agent-pool
+"""
+
+
+def clash() -> str | None:
+    """Where another distribution's `supervisor` package is in the way, or None."""
+    try:
+        import supervisor
+    except ImportError as error:
+        return f"none ({error})"
+    folder = Path(next(iter(supervisor.__path__)))
+    ours = (folder / "relay.py").exists() and hasattr(supervisor, "__version__")
+    theirs = (folder / "supervisord.py").exists()
+    return None if ours and not theirs else str(folder)
+
+
+def main() -> int:
+    """Run the command line; exit status 2 where another `supervisor` is in the way."""
+    found = clash()
+    if found is not None:
+        sys.stderr.write(CLASH.format(found=found))
+        return 2
+    from supervisor.__main__ import main as command
+
+    return command()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

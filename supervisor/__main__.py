@@ -1,0 +1,27 @@
+"""`python -m supervisor`: the relay at once, everything else through the command line."""
+
+import sys
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit status.
+
+    `serve` is what an MCP client starts, and must answer within milliseconds, so nothing but
+    the relay is imported for it.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments == ["serve"]:
+        from supervisor.relay import main as relay
+
+        return relay()
+    if arguments[:1] == ["rehearsal"]:
+        from supervisor.rehearsal._cli import main as rehearsal
+
+        return rehearsal(arguments[1:])
+    from supervisor.cli import main as command
+
+    return command(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,284 @@
+"""The relay: what an MCP client starts. It joins the pool of the project, or starts it.
+
+It copies bytes between its stdin and stdout and the pool's socket, and holds no state: the
+pool outlives it, and killing it harms nobody. When the pool goes, so does the relay, so that
+the client sees a closed connection at once and starts a new one.
+
+Standard library only, and little of it: about 20 ms to the first answer on a running pool.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+from supervisor import __version__, place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Mapping
+
+START_DEADLINE_S = 60.0
+"""How long a pool may take to come up; the old one's shutdown may be part of it."""
+
+LAST_ANSWERS_S = 5.0
+"""How long, after the client closed its end, answers that are under way may still come."""
+
+CHUNK = 1 << 16
+
+
+class PoolRefusedError(Exception):
+    """There is no pool for this client; the message is one line that says why."""
+
+
+class PoolEndingError(Exception):
+    """The pool took the connection and went before it answered: it was just ending."""
+
+
+def main() -> int:
+    """Relay until either side closes; returns the exit status (0: the client closed first)."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        pool = join_or_start(os.environ, os.getcwd())
+    except (PoolRefusedError, place.PlaceError) as error:
+        return refuse(str(error))
+    return copy_both_ways(pool)
+
+
+def refuse(message: str) -> int:
+    """Tell the person on stderr and the client in answer to its first request; returns 1."""
+    sys.stderr.write(f"agent-pool: {message}\n")
+    sys.stderr.flush()
+    for line in sys.stdin.buffer:
+        try:
+            request = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(request, dict) and "id" in request:
+            error = {"code": -32000, "message": f"agent-pool: {message}"}
+            answer = {"jsonrpc": "2.0", "id": request["id"], "error": error}
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+            break
+    return 1
+
+
+def join_or_start(environ: "Mapping[str, str]", cwd: str) -> socket.socket:
+    """A connection to the pool of this project, on which hello has been said and answered.
+
+    Raises:
+        PoolRefusedError: no pool can be had, or the one that runs is set differently.
+        PlaceError: the state folder cannot be used.
+    """
+    if environ.get(place.TAG):
+        raise PoolRefusedError(
+            "an agent of a pool may not start or join a pool: this process was started by one "
+            f"({place.TAG} is set)"
+        )
+    where = place.Place(place.find_root(environ, cwd), environ)
+    where.prepare()
+    variables = place.settled_variables(environ, cwd)
+    deadline = time.monotonic() + START_DEADLINE_S
+    while time.monotonic() < deadline:
+        pool = try_join(where, variables)
+        if pool is None:
+            pool = start(where, variables, environ, deadline)
+        if pool is not None:
+            return pool
+    raise PoolRefusedError(
+        f"the pool did not come up within {START_DEADLINE_S:.0f} s; see {where.errors}"
+    )
+
+
+def try_join(where: place.Place, variables: "Mapping[str, str] | None") -> socket.socket | None:
+    """A connection to the running pool, or None where none answers.
+
+    Raises:
+        PoolRefusedError: the pool that runs is of another version, or set differently.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(where.socket)
+        say_hello(connection, where.root, variables)
+    except (OSError, PoolEndingError):
+        connection.close()
+        return None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def say_hello(
+    connection: socket.socket, root: str, variables: "Mapping[str, str] | None"
+) -> "dict[str, object]":
+    """Say hello and read the answer; returns it.
+
+    Raises:
+        PoolEndingError: the pool closed the connection instead.
+        PoolRefusedError: the pool says no.
+        OSError: the connection broke.
+    """
+    connection.settimeout(START_DEADLINE_S)
+    connection.sendall(place.hello_line(__version__, root, variables))
+    line = b""
+    while not line.endswith(b"\n"):
+        # One byte at a time: what follows the newline belongs to the client.
+        byte = connection.recv(1)
+        if not byte or len(line) > place.HELLO_LIMIT:
+            raise PoolEndingError
+        line += byte
+    connection.settimeout(None)
+    try:
+        answer = place.parse_hello(line)
+    except ValueError:
+        raise PoolRefusedError("what answers on the pool's socket is no agent-pool") from None
+    if "error" in answer:
+        raise PoolRefusedError(str(answer["error"]))
+    return answer
+
+
+def start(
+    where: place.Place,
+    variables: "Mapping[str, str]",
+    environ: "Mapping[str, str]",
+    deadline: float,
+) -> socket.socket | None:
+    """Start a pool and join it; None where another relay's start or an ending pool came between.
+
+    Raises:
+        PoolRefusedError: the pool ended before it answered; the message carries its last words.
+    """
+    lock = os.open(where.start_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while not _try_flock(lock):
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.005)
+            pool = try_join(where, variables)
+            if pool is not None:
+                return pool
+        pool = try_join(where, variables)
+        if pool is not None:
+            return pool
+        process = spawn(where, variables, environ)
+        return await_pool(where, variables, process, deadline)
+    finally:
+        os.close(lock)
+
+
+def _try_flock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def spawn(
+    where: place.Place, variables: "Mapping[str, str]", environ: "Mapping[str, str]"
+) -> "subprocess.Popen[bytes]":
+    """Start `agent-pool run` for `where`, in a session of its own, with no descriptor of ours."""
+    import subprocess
+
+    # The pool's own words go to a file: this process's stdout and stderr are the client's.
+    with open(where.errors, "wb", opener=_private) as errors:
+        return subprocess.Popen(
+            # -P: the project's folder must not come into the module search path.
+            [sys.executable, "-P", "-m", "agent_pool", "run", "--root", where.root, "--linger"],
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            cwd=where.root,
+            env={**environ, **variables},
+            start_new_session=True,
+        )
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def await_pool(
+    where: place.Place,
+    variables: "Mapping[str, str]",
+    process: "subprocess.Popen[bytes]",
+    deadline: float,
+) -> socket.socket | None:
+    """Join the pool that `process` becomes.
+
+    Raises:
+        PoolRefusedError: it ended with an error.
+    """
+    while time.monotonic() < deadline:
+        pool = try_join(where, variables)
+        if pool is not None:
+            process.returncode = 0  # it outlives us: nobody is to wait for it
+            return pool
+        status = process.poll()
+        if status == 0:
+            return None  # another pool was there first, or it was told to stop
+        if status is not None:
+            raise PoolRefusedError(
+                f"the pool ended at its start (status {status}): {last_words(where)}"
+            )
+        time.sleep(0.005)
+    return None
+
+
+def last_words(where: place.Place) -> str:
+    """The last line that the pool printed before its log was open."""
+    try:
+        with open(where.errors, encoding="utf-8", errors="replace") as file:
+            lines = [line.strip() for line in file if line.strip()]
+    except OSError:
+        lines = []
+    return lines[-1] if lines else f"it left no word; see {where.log}"
+
+
+def copy_both_ways(pool: socket.socket) -> int:
+    """Copy stdin to the pool and the pool to stdout until one side closes."""
+    closed = threading.Event()
+    threading.Thread(target=_copy_in, args=(pool, closed), daemon=True).start()
+    try:
+        while chunk := pool.recv(CHUNK):
+            _write_all(1, chunk)
+    except OSError:
+        pass  # the pool broke the connection, or the client no longer reads
+    if closed.is_set():
+        return _leave(0)
+    sys.stderr.write("agent-pool: the pool has gone; the next connection starts a new one\n")
+    return _leave(1)
+
+
+def _copy_in(pool: socket.socket, closed: threading.Event) -> None:
+    try:
+        while chunk := os.read(0, CHUNK):
+            pool.sendall(chunk)
+        closed.set()
+        pool.shutdown(socket.SHUT_WR)
+    except OSError:
+        return  # the other direction sees the same end, and reports it
+    time.sleep(LAST_ANSWERS_S)
+    os._exit(0)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _leave(status: int) -> int:
+    # The other thread may sit in a read that nothing interrupts.
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
