@@ -1,0 +1,31 @@
+"""OS children: spawn, pipes, exit, the kill of a whole tree, its memory. Knows no agent.
+
+A `Child` is a process in a session of its own, with a tag in its environment that everything
+it starts inherits. `Child.end` is over only when nothing that carries the tag, and nothing
+that descends from the process, is left.
+"""
+
+from supervisor.process._child import Child, Command
+from supervisor.process._kill import find_tree, kill_exactly, kill_until_gone
+from supervisor.process._reaper import (
+    become_subreaper,
+    end_everything_below,
+    reap_adopted_forever,
+)
+from supervisor.process._scan import ProcessId, Seen, scan, tagged, tree_memory
+
+__all__ = [
+    "Child",
+    "Command",
+    "ProcessId",
+    "Seen",
+    "become_subreaper",
+    "end_everything_below",
+    "find_tree",
+    "kill_exactly",
+    "kill_until_gone",
+    "reap_adopted_forever",
+    "scan",
+    "tagged",
+    "tree_memory",
+]

@@ -1,0 +1,137 @@
+"""One child process with pipes: start it, talk to it, learn of its exit, end its whole tree."""
+
+import contextlib
+import functools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from supervisor.process._kill import GIVE_UP_S, find_tree, kill_until_gone
+from supervisor.process._reaper import register, unregister
+from supervisor.process._scan import Seen, tree_memory
+from supervisor.process._spawner import spawner
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to start, and how to find all of it again."""
+
+    argv: tuple[str, ...]
+    """The program and its arguments."""
+    cwd: Path
+    """The folder that it runs in."""
+    env: Mapping[str, str]
+    """Its whole environment; nothing is inherited."""
+    tag_variable: str
+    """The name of the environment variable that marks the tree."""
+    tag: str
+    """The mark: a value never used for another start."""
+
+
+class Child:
+    """A process, its three pipes and everything that it started.
+
+    Made by `start`. `end` must be called once, whatever happened before: it alone reaps.
+    """
+
+    def __init__(self, command: Command, popen: "subprocess.Popen[bytes]") -> None:
+        assert popen.stdin
+        assert popen.stdout
+        assert popen.stderr
+        self.pid = popen.pid
+        """Its pid; also its process group and its session, which are its own."""
+        self.stdin = _taken_over(popen.stdin.fileno())
+        self.stdout = _taken_over(popen.stdout.fileno())
+        self.stderr = _taken_over(popen.stderr.fileno())
+        for pipe in (popen.stdin, popen.stdout, popen.stderr):
+            pipe.close()
+        self._command = command
+        self._popen = popen
+        self._exited = False
+        self._status: int | None = None
+
+    @staticmethod
+    async def start(command: Command) -> "Child":
+        """Start `command` in a session of its own, its pipes to us.
+
+        Raises:
+            OSError: it cannot be started; `filename` and `strerror` say what and why.
+            ValueError: an argument or a variable holds a zero byte.
+        """
+
+        def spawn() -> "subprocess.Popen[bytes]":
+            popen = subprocess.Popen(
+                command.argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=command.cwd,
+                env={**command.env, command.tag_variable: command.tag},
+                start_new_session=True,
+            )
+            register(popen.pid)
+            return popen
+
+        return Child(command, await spawner().run(spawn))
+
+    async def exited(self) -> None:
+        """Wait until the process has ended. It is not reaped by this: its pid stays its own."""
+        if self._exited:
+            await trio.lowlevel.checkpoint()
+            return
+        if sys.platform == "linux":
+            fd = os.pidfd_open(self.pid)
+            try:
+                await trio.lowlevel.wait_readable(fd)
+            finally:
+                os.close(fd)
+        else:
+            wait = functools.partial(os.waitid, os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            await trio.to_thread.run_sync(wait, abandon_on_cancel=True)
+        self._exited = True
+
+    async def memory(self) -> int:
+        """Bytes of memory of the whole tree, now: see `tree_memory`."""
+        return await trio.to_thread.run_sync(lambda: tree_memory(self._find_tree()))
+
+    async def end(self) -> int | None:
+        """Kill the whole tree, reap the leader, close the pipes; returns its exit status.
+
+        The status is as `subprocess` gives it, negative for a signal's number; a process that
+        had ended by itself keeps its own. None: the kernel would not let it go within
+        `GIVE_UP_S` seconds. Not cancellable.
+        """
+        with trio.CancelScope(shield=True):
+            await self._kill_tree()
+        return self._status
+
+    async def _kill_tree(self) -> None:
+        # The leader is not reaped yet, so its group cannot be anybody else's.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        with trio.move_on_after(GIVE_UP_S):
+            await self.exited()
+        await kill_until_gone(self._find_tree)
+        self._status = await spawner().run(self._reap)
+        for pipe in (self.stdin, self.stdout, self.stderr):
+            await pipe.aclose()
+
+    def _find_tree(self) -> dict[int, Seen]:
+        leader = self.pid if self._popen.returncode is None else None
+        return find_tree(self._command.tag_variable, self._command.tag, leader)
+
+    def _reap(self) -> int | None:
+        status = self._popen.poll()
+        if status is not None:
+            unregister(self.pid)
+        return status
+
+
+def _taken_over(fd: int) -> trio.lowlevel.FdStream:
+    return trio.lowlevel.FdStream(os.dup(fd))

@@ -1,0 +1,71 @@
+"""Killing whole trees: every process that carries a tag or descends from a leader, until none.
+
+Agents run their commands in sessions of their own, and leave daemons behind, so neither the
+leader's process group nor its exit says anything about the rest. A tree is found by the tag
+in its environment and by descent, killed, and looked for again until a look finds nobody.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+import trio
+
+from supervisor.process._scan import ProcessId, Seen, descendants, look, scan, tagged
+
+GIVE_UP_S = 10.0
+"""A process that SIGKILL has not ended by then sits in the kernel; waiting longer is no use."""
+
+
+def find_tree(variable: str, tag: str, leader: int | None) -> dict[int, Seen]:
+    """The living processes of one tree: those that carry `tag`, `leader` and its descendants.
+
+    `leader` is the pid of a process that has not been reaped, or None.
+    """
+    everyone = scan()
+    members = tagged(variable, tag, everyone)
+    if leader is not None:
+        members |= descendants(leader, everyone)
+        members.add(leader)
+    members.discard(os.getpid())
+    return {p: everyone[p] for p in members if p in everyone and not everyone[p].zombie}
+
+
+async def kill_until_gone(find: Callable[[], dict[int, Seen]]) -> list[int]:
+    """Kill what `find` finds until it finds nobody; returns the pids that would not go.
+
+    `find` runs in a worker thread, since it reads the whole of /proc. Not cancellable, and
+    bounded by `GIVE_UP_S`.
+    """
+    wait_s = 0.001
+    members: dict[int, Seen] = {}
+    with trio.move_on_after(GIVE_UP_S, shield=True):
+        while members := await trio.to_thread.run_sync(find):
+            for seen in members.values():
+                kill_exactly(seen.id)
+            await trio.sleep(wait_s)
+            wait_s = min(wait_s * 2, 0.05)
+    return sorted(members)
+
+
+def kill_exactly(process: ProcessId, number: int = signal.SIGKILL) -> None:
+    """Signal that very process, or nobody: a pid that was reused meanwhile is left alone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if sys.platform != "linux":
+            if _still(process):
+                os.kill(process.pid, number)
+            return
+        fd = os.pidfd_open(process.pid)
+        try:
+            # The descriptor pins whoever has the pid now; only then is it compared.
+            if _still(process):
+                signal.pidfd_send_signal(fd, number)
+        finally:
+            os.close(fd)
+
+
+def _still(process: ProcessId) -> bool:
+    now = look(process.pid)
+    return now is not None and now.id == process

@@ -1,0 +1,85 @@
+"""Adopting and reaping: what our children leave behind becomes ours, and does not stay.
+
+A *subreaper* is handed the orphans among its descendants, instead of init. So a daemon that
+an agent's command left behind stays below this program, where it can be found and ended.
+Linux only; elsewhere orphans go to init, and only the tag in their environment finds them.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+
+import trio
+
+from supervisor.process._kill import kill_until_gone
+from supervisor.process._scan import HAS_PROC, Seen, descendants, scan
+from supervisor.process._spawner import spawner
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+_ours: set[int] = set()
+"""Pids that a `Child` will reap itself. Touched in the spawner thread alone."""
+
+
+def register(pid: int) -> None:
+    """Say, in the spawner thread, that `pid` will be reaped by who started it."""
+    _ours.add(pid)
+
+
+def unregister(pid: int) -> None:
+    """Say, in the spawner thread, that `pid` has been reaped."""
+    _ours.discard(pid)
+
+
+def become_subreaper() -> bool:
+    """Have orphans among our descendants handed to this program; False where that cannot be."""
+    if sys.platform != "linux":
+        return False
+    refused: int = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    return refused == 0
+
+
+async def reap_adopted_forever() -> None:
+    """Reap adopted orphans as they end, until cancelled. For the main thread's Trio run."""
+    with trio.open_signal_receiver(signal.SIGCHLD) as signals:
+        async for _ in signals:
+            await spawner().run(_reap_adopted)
+
+
+async def end_everything_below() -> list[int]:
+    """Kill every descendant of this program until none is left; returns those that stay.
+
+    For the very end of a program that is a subreaper, after its children have been ended:
+    this catches the daemons that scrubbed their environment. Elsewhere it does what descent
+    alone can tell.
+    """
+    left = await kill_until_gone(_below_us)
+    await spawner().run(_reap_adopted)
+    return left
+
+
+def _below_us() -> dict[int, Seen]:
+    everyone = scan()
+    return {
+        pid: everyone[pid] for pid in descendants(os.getpid(), everyone) if not everyone[pid].zombie
+    }
+
+
+def _reap_adopted() -> None:
+    for pid in _children():
+        if pid not in _ours:
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+
+
+def _children() -> list[int]:
+    if not HAS_PROC:
+        return []
+    found: list[int] = []
+    # Every thread has a list of its own; the children of one that ended move to another.
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/children") as file:
+            found += map(int, file.read().split())
+    return found
