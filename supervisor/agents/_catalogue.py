@@ -1,0 +1,338 @@
+"""All agents of a project, always as the files on disk have them.
+
+A look-up compares the stat of the files that decide it with the stat at their last reading
+and reads what differs, so there is nothing to watch, to reload or to wait for. Files are read
+on the calling thread: a few milliseconds for a changed file. Where nothing changed, a look-up
+costs one stat a path: every agent file (any of them may have been edited to take the name that
+is asked for), and the skills and expertise of the agent in question.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import _name
+from ._compose import compose, digest
+from ._definition import AgentFile, Origin, read_agent, unreadable_agent
+from ._disk import Absent, Content, Disk, FileBytes, Listing, Unreadable
+from ._finding import Finding, closest, in_order, shown
+from ._folders import Folders
+from ._parts import PartFinder
+
+
+@dataclass(frozen=True, slots=True)
+class AgentDefinition:
+    """One agent, complete: all that is needed to start a process in its role."""
+
+    name: str
+    """The identifier: the frontmatter's `name`, else the file's name without `.md`."""
+    description: str
+    """What the agent is for; by it a caller chooses. May have several lines, may be empty."""
+    system_prompt: str
+    """Body, expertise and skills in one text, byte-identical for identical files."""
+    tools: tuple[str, ...] | None
+    """The tools that the definition lists, possibly none; None: it has no list.
+    `*` is Claude Code's word for every tool."""
+    disallowed_tools: tuple[str, ...]
+    """Tools that are taken away again."""
+    model: str | None
+    """An alias or a full name; None: the CLI's own choice (`inherit` means this too)."""
+    permission_mode: str | None
+    """One of `PERMISSION_MODES`; None: not given."""
+    skills: tuple[str, ...]
+    """In the order of the frontmatter and of the prompt."""
+    expertise: tuple[str, ...]
+    """In the order of the frontmatter and of the prompt."""
+    source: Path
+    """The agent's file."""
+    origin: Origin
+    """Whose folder it was found in."""
+    digest: str
+    """SHA-256, in hex, of all that decides the process: prompt, tools, disallowed tools, model,
+    permission mode. A process that was started for another digest has to be replaced; name and
+    description do not count."""
+    warnings: tuple[Finding, ...]
+    """What should be put right but stops nothing, by file and line."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenDefinition:
+    """An agent that cannot be used until its files are repaired."""
+
+    name: str
+    """The frontmatter's `name` if it could be read, else the file's name without `.md`."""
+    source: Path
+    """The agent's file; of two with the same name, the first."""
+    origin: Origin
+    """Whose folder it was found in."""
+    findings: tuple[Finding, ...]
+    """All that is wrong, by file and line; at least one error, and the warnings."""
+
+
+class UnknownAgent(LookupError):  # noqa: N818 (no error of the pool: an answer)
+    """No file defines this agent.
+
+    Attributes:
+        name: What was asked for.
+        suggestions: Agents with nearly this name, the best first.
+        folders_searched: In order of precedence; some may not exist.
+    """
+
+    def __init__(
+        self, name: str, suggestions: tuple[str, ...], folders_searched: tuple[Path, ...]
+    ) -> None:
+        self.name = name
+        self.suggestions = suggestions
+        self.folders_searched = folders_searched
+        hint = f" Did you mean {' or '.join(map(shown, suggestions))}?" if suggestions else ""
+        places = ", ".join(map(str, folders_searched))
+        super().__init__(f"no agent {shown(name)}.{hint} Searched for .md files in {places}")
+
+
+class BrokenAgent(Exception):  # noqa: N818 (as UnknownAgent)
+    """The agent is defined, but its files have errors.
+
+    Attributes:
+        name: What was asked for.
+        findings: All that is wrong, by file and line; at least one error, and the warnings.
+    """
+
+    def __init__(self, name: str, findings: tuple[Finding, ...]) -> None:
+        self.name = name
+        self.findings = findings
+        lines = [f"  {finding.severity}: {finding}" for finding in findings]
+        super().__init__("\n".join([f"agent {shown(name)} cannot be used:", *lines]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """The files of one folder tree that define one name: one, unless somebody erred."""
+
+    origin: Origin
+    files: tuple[AgentFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Composed:
+    claim: _Claim
+    seen: tuple[tuple[str, Content], ...]
+    record: AgentDefinition | BrokenDefinition
+
+
+class Catalogue:
+    """The agents that are defined in `folders`.
+
+    Built once, asked often, by one thread at a time. Nothing is read before the first question.
+    """
+
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
+        self._disk = Disk()
+        self._skills = PartFinder("skill", folders.skills, self._disk)
+        self._expertise = PartFinder("expertise", folders.expertise, self._disk)
+        self._seen: tuple[tuple[str, Content], ...] | None = None
+        self._read: dict[str, tuple[Content, AgentFile | None]] = {}
+        self._claims: dict[str, _Claim] = {}
+        self._strays: tuple[BrokenDefinition, ...] = ()
+        self._composed: dict[str, _Composed] = {}
+
+    def get(self, name: str) -> AgentDefinition:
+        """The agent of that name, as its files are now.
+
+        Raises:
+            UnknownAgent: No file defines it.
+            BrokenAgent: Its files have errors.
+        """
+        self._refresh()
+        name = _name.canonical(name)
+        claim = self._claims.get(name)
+        if claim is None:
+            searched = tuple(folder for _, folder in self._folders.agents)
+            raise UnknownAgent(name, closest(name, self._claims), searched)
+        record = self._record(name, claim)
+        if isinstance(record, BrokenDefinition):
+            raise BrokenAgent(record.name, record.findings)
+        return record
+
+    def all(self) -> list[AgentDefinition | BrokenDefinition]:
+        """Every agent by name, the broken ones with what is wrong.
+
+        A name can appear twice: once for an agent, once for a file so broken that only its
+        file name says whose it is.
+        """
+        self._refresh()
+        records = [self._record(name, claim) for name, claim in self._claims.items()]
+        return sorted([*records, *self._strays], key=lambda r: (r.name, str(r.source)))
+
+    def folder_findings(self) -> tuple[Finding, ...]:
+        """What is wrong with the folders themselves: one that cannot be listed, a file in the
+        place of one, one named by a variable that does not exist."""
+        folders = (*self._folders.agents, *self._folders.skills, *self._folders.expertise)
+        found = (_folder_finding(origin, p, self._disk.look(str(p))) for origin, p in folders)
+        return tuple(finding for finding in found if finding is not None)
+
+    def _refresh(self) -> None:
+        if self._seen is not None and self._disk.is_unchanged(self._seen):
+            return
+        seen: list[tuple[str, Content]] = []
+        trees = [
+            (origin, list(self._agent_files(folder, seen)))
+            for origin, folder in self._folders.agents
+        ]
+        self._claims, self._strays = _claims(trees)
+        self._composed = {
+            name: composed
+            for name, composed in self._composed.items()
+            if self._claims.get(name) == composed.claim
+        }
+        self._forget_what_is_gone(seen)
+        self._seen = tuple(seen)
+
+    def _agent_files(self, root: Path, seen: list[tuple[str, Content]]) -> Iterator[AgentFile]:
+        """The agent files of one tree, in a stable order; all that is looked at goes to `seen`."""
+        visited: set[str] = set()
+        folders = [str(root)]
+        while folders:
+            folder = folders.pop()
+            real = os.path.realpath(folder)
+            if real in visited:
+                continue  # a link that leads back up
+            visited.add(real)
+            listing = self._look(folder, seen)
+            if not isinstance(listing, Listing):
+                continue
+            for entry in listing.markdown:
+                agent = self._agent_file(os.path.join(folder, entry), seen)
+                if agent is not None:
+                    yield agent
+            folders += [os.path.join(folder, entry) for entry in reversed(listing.folders)]
+
+    def _agent_file(self, path: str, seen: list[tuple[str, Content]]) -> AgentFile | None:
+        content = self._look(path, seen)
+        known = self._read.get(path)
+        if known is not None and known[0] is content:
+            return known[1]
+        agent = _read_agent(Path(path), content)
+        self._read[path] = (content, agent)
+        return agent
+
+    def _look(self, path: str, seen: list[tuple[str, Content]]) -> Content:
+        content = self._disk.look(path)
+        seen.append((path, content))
+        return content
+
+    def _record(self, name: str, claim: _Claim) -> AgentDefinition | BrokenDefinition:
+        known = self._composed.get(name)
+        if known is not None and self._disk.is_unchanged(known.seen):
+            return known.record
+        composed = self._compose(name, claim)
+        self._composed[name] = composed
+        return composed.record
+
+    def _compose(self, name: str, claim: _Claim) -> _Composed:
+        agent = claim.files[0]
+        skills = self._skills.find(agent.path, agent.skills)
+        expertise = self._expertise.find(agent.path, agent.expertise)
+        findings = [*agent.findings, *skills.findings, *expertise.findings]
+        if len(claim.files) > 1:
+            findings = [*_same_name(name, claim.files)]
+            findings += itertools.chain.from_iterable(file.findings for file in claim.files)
+        prompt = compose(agent.body, expertise.texts, skills.texts)
+        if not prompt and not any(finding.is_error for finding in findings):
+            message = "the prompt is empty; write the agent's instructions under the frontmatter"
+            findings.append(Finding(agent.path, None, None, message, "error"))
+        seen = (*skills.seen, *expertise.seen)
+        ordered = in_order(findings)
+        if any(finding.is_error for finding in ordered):
+            broken = BrokenDefinition(name, agent.path, claim.origin, ordered)
+            return _Composed(claim, seen, broken)
+        return _Composed(claim, seen, _definition(agent, claim.origin, prompt, ordered))
+
+    def _forget_what_is_gone(self, seen: list[tuple[str, Content]]) -> None:
+        here = {path for path, _ in seen}
+        self._read = {path: known for path, known in self._read.items() if path in here}
+        for composed in self._composed.values():
+            here.update(path for path, _ in composed.seen)
+        self._disk.keep_only(here)
+
+
+def _read_agent(path: Path, content: Content) -> AgentFile | None:
+    if isinstance(content, FileBytes):
+        return read_agent(path, content.data)
+    if isinstance(content, Unreadable):
+        return unreadable_agent(path, content.problem)
+    if isinstance(content, Absent) and path.is_symlink():
+        return unreadable_agent(path, "is a link to nothing; repair or remove it")
+    return None  # gone since its folder was listed
+
+
+def _claims(
+    trees: Iterable[tuple[Origin, list[AgentFile]]],
+) -> tuple[dict[str, _Claim], tuple[BrokenDefinition, ...]]:
+    """Who defines which name, and the broken files that could not be heard.
+
+    The first tree that knows a name decides it. Within a tree, a file that is too broken to
+    give its own name counts for its file's name only where no sound file has that name.
+    """
+    claims: dict[str, _Claim] = {}
+    strays: list[BrokenDefinition] = []
+    for origin, files in trees:
+        here: dict[str, list[AgentFile]] = {}
+        for file in sorted(files, key=lambda f: not f.is_named):
+            others = here.setdefault(file.name, [])
+            if file.is_named or not others:
+                others.append(file)
+            else:
+                strays.append(BrokenDefinition(file.name, file.path, origin, file.findings))
+        for name, same in here.items():
+            claims.setdefault(name, _Claim(origin, tuple(same)))
+    return claims, tuple(strays)
+
+
+def _same_name(name: str, files: tuple[AgentFile, ...]) -> Iterator[Finding]:
+    for file in files:
+        others = ", ".join(str(other.path) for other in files if other is not file)
+        message = f"{shown(name)} is also the name of {others}; give each agent its own name"
+        yield Finding(file.path, file.name_line, "name", message, "error")
+
+
+def _definition(
+    agent: AgentFile, origin: Origin, prompt: str, warnings: tuple[Finding, ...]
+) -> AgentDefinition:
+    deciding = {
+        "system_prompt": prompt,
+        "tools": agent.tools,
+        "disallowed_tools": agent.disallowed_tools,
+        "model": agent.model,
+        "permission_mode": agent.permission_mode,
+    }
+    return AgentDefinition(
+        name=agent.name,
+        description=agent.description,
+        system_prompt=prompt,
+        tools=agent.tools,
+        disallowed_tools=agent.disallowed_tools,
+        model=agent.model,
+        permission_mode=agent.permission_mode,
+        skills=tuple(skill.name for skill in agent.skills),
+        expertise=tuple(part.name for part in agent.expertise),
+        source=agent.path,
+        origin=origin,
+        digest=digest(deciding),
+        warnings=warnings,
+    )
+
+
+def _folder_finding(origin: Origin, path: Path, content: Content) -> Finding | None:
+    if isinstance(content, Unreadable):
+        return Finding(path, None, None, content.problem, "error")
+    if isinstance(content, FileBytes):
+        return Finding(path, None, None, "is a file where a folder is expected", "error")
+    if isinstance(content, Absent) and origin.endswith("_DIR"):
+        message = f"{origin} names a folder that does not exist; create it, or unset {origin}"
+        return Finding(path, None, None, message, "warning")
+    return None

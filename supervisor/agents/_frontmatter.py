@@ -1,0 +1,282 @@
+"""The YAML between two `---` lines at the top of a markdown file.
+
+    ---
+    name: reviewer          # a comment
+    tools: [Read, Grep]
+    ---
+    The body.
+
+It is read by PyYAML's safe loader as far as the node tree, because only nodes know their
+lines. Nothing is ever constructed from a tag. Aliases are refused, depth and size are
+limited, so no small file becomes a large value.
+
+Two mistakes that Claude Code's own reader forgives are forgiven here as well, with a
+warning: an unquoted `: ` (or another YAML sign) in a one-line `name` or `description`, and
+tabs used for indentation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from ._finding import Finding, shown
+
+MAX_BYTES = 64 * 1024
+_MAX_DEPTH = 20
+
+Kind = Literal["text", "nothing", "list", "mapping", "number", "true/false", "date", "unknown"]
+
+_SCALAR_KINDS: Mapping[str, Kind] = {
+    "tag:yaml.org,2002:str": "text",
+    "tag:yaml.org,2002:null": "nothing",
+    "tag:yaml.org,2002:int": "number",
+    "tag:yaml.org,2002:float": "number",
+    "tag:yaml.org,2002:bool": "true/false",
+    "tag:yaml.org,2002:timestamp": "date",
+}
+
+_FENCE = re.compile(r"^---[ \t]*$", re.MULTILINE)
+_OPENING = re.compile(r"\s*^---[ \t]*(?:\n|\Z)", re.MULTILINE)
+_NAME_LINE = re.compile(r"^name:[ \t]*(.*?)[ \t]*(?:[ \t]#.*)?$", re.MULTILINE)
+_KEY_LINE = re.compile(r"^([^\s#:][^:]*):(?:\s|$)")
+_REPAIRABLE = re.compile(r"^(name|description):[ \t]+(?![\"'|>])(\S.*)$")
+
+_HINTS = {
+    "mapping values are not allowed": 'put quotes around a value that contains ": "',
+    "cannot start any token": "indent with spaces, and quote a value that starts with a sign",
+    "could not find expected ':'": "every line is `key: value`, or an item `- value` of a list",
+    "while parsing a flow sequence": "close the list with ]",
+    "while parsing a block": "align the keys, and the items of a list, under each other",
+    "while scanning a quoted scalar": "close the quotes",
+    "while scanning an alias": "put quotes around a value that starts with *",
+    "while scanning an anchor": "put quotes around a value that starts with &",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What stands behind a key, or one item of a list."""
+
+    kind: Kind
+    """What YAML takes it for."""
+    text: str
+    """A scalar as it was written; a list or a mapping in a word."""
+    line: int
+    """The line of its key, or of the item; counted from 1 in the file."""
+    items: tuple[Value, ...] = ()
+    """The items of a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frontmatter:
+    """A markdown file, taken apart."""
+
+    present: bool
+    """Whether the file starts with `---` at all."""
+    values: Mapping[str, Value]
+    """The top-level keys in the file's order; empty when the YAML could not be read."""
+    body: str
+    """All that follows the frontmatter."""
+    findings: tuple[Finding, ...] = ()
+    name_by_sight: str | None = None
+    """The first `name: …` line, found without YAML: it tells whose file a broken one is."""
+
+
+@dataclass(slots=True)
+class _Reader:
+    """One pass over one file's YAML."""
+
+    path: Path
+    first_line: int
+    """The file's line on which the YAML starts."""
+    findings: list[Finding] = field(default_factory=list)
+
+    def read(self, source: str) -> dict[str, Value]:
+        try:
+            return self._values(source)
+        except yaml.YAMLError as error:
+            repaired = self._repair(source)
+            if repaired == source:
+                self._report(error, source)
+                return {}
+        try:
+            return self._values(repaired)
+        except yaml.YAMLError as error:
+            self._report(error, repaired)
+            return {}
+
+    def _values(self, source: str) -> dict[str, Value]:
+        root = _compose(source)
+        if root is None:
+            return {}
+        if not isinstance(root, yaml.MappingNode):
+            text = root.value if isinstance(root, yaml.ScalarNode) else "a list"
+            message = f"the frontmatter is {shown(text)}; it must be lines of `key: value`"
+            self._error(self._line(source, root.start_mark), None, message)
+            return {}
+        values: dict[str, Value] = {}
+        for key_node, node in root.value:
+            line = self._line(source, key_node.start_mark)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._error(line, None, "a key must be a word; write `key: value`")
+                continue
+            key = key_node.value
+            if key in values:
+                first = values[key].line
+                self._error(line, key, f"the key stands twice, first on line {first}; remove one")
+                continue
+            values[key] = self._value(source, node, line)
+        return values
+
+    def _value(self, source: str, node: yaml.Node, line: int) -> Value:
+        if isinstance(node, yaml.ScalarNode):
+            return Value(_SCALAR_KINDS.get(node.tag, "unknown"), node.value, line)
+        if isinstance(node, yaml.SequenceNode):
+            items = (self._value(source, n, self._line(source, n.start_mark)) for n in node.value)
+            return Value("list", "a list", line, tuple(items))
+        return Value("mapping", "a mapping", line)
+
+    def _repair(self, source: str) -> str:
+        """The source with what Claude Code forgives set right; a warning for each kind."""
+        lines = source.split("\n")
+        told: set[str] = set()
+        for number, line in enumerate(lines):
+            if line.startswith("\t"):
+                text = line.lstrip("\t")
+                lines[number] = "  " * (len(line) - len(text)) + text
+                if "tab" not in told:
+                    self._warn(number, None, "tabs indent this line; use two spaces for each")
+                told.add("tab")
+            following = lines[number + 1] if number + 1 < len(lines) else ""
+            match = _REPAIRABLE.match(line)
+            if match is None or match[1] in told or following.startswith((" ", "\t")):
+                continue
+            key, value = match[1], match[2].rstrip()
+            told.add(key)
+            if _stands_alone(line):
+                continue
+            lines[number] = f"{key}: '" + value.replace("'", "''") + "'"
+            message = f"{shown(value)} is not valid YAML without quotes; taken as if quoted"
+            self._warn(number, key, f"{message}: put quotes around it")
+        return "\n".join(lines)
+
+    def _report(self, error: yaml.YAMLError, source: str) -> None:
+        index, problem = _place_and_problem(error)
+        line = source.count("\n", 0, index)
+        lines = source.split("\n")
+        hint = next((h for sign, h in _HINTS.items() if sign in str(error)), "")
+        advice = f"; {hint}" if hint else ""
+        text = f"bad YAML: {problem}, at {shown(lines[line].strip())}{advice}"
+        self._error(line + self.first_line, _key_above(lines, line), text)
+
+    def _line(self, source: str, mark: yaml.Mark) -> int:
+        # Not mark.line: YAML also counts U+0085 and U+2028 as line breaks, editors do not.
+        return source.count("\n", 0, mark.index) + self.first_line
+
+    def _error(self, line: int, key: str | None, message: str) -> None:
+        self.findings.append(Finding(self.path, line, key, message, "error"))
+
+    def _warn(self, number: int, key: str | None, message: str) -> None:
+        line = number + self.first_line
+        self.findings.append(Finding(self.path, line, key, message, "warning"))
+
+
+def split(path: Path, text: str) -> Frontmatter:
+    """Take a markdown file apart.
+
+    Args:
+        path: Named in the findings; not opened.
+        text: As `decode` gives it: no byte order mark, `\\n` between lines.
+
+    Returns:
+        Always a value: what is wrong is in its `findings`.
+    """
+    opening = _OPENING.match(text)
+    if opening is None:
+        return Frontmatter(present=False, values={}, body=text)
+    fence_line = text.count("\n", 0, text.index("---")) + 1
+    closing = _FENCE.search(text, opening.end())
+    if closing is None:
+        message = "the frontmatter is never closed; put a line `---` after its last key"
+        error = Finding(path, fence_line, None, message, "error")
+        return Frontmatter(
+            True, {}, "", (error,), _name_by_sight(text[: opening.end() + MAX_BYTES])
+        )
+    source, body = text[opening.end() : closing.start()], text[closing.end() :]
+    name = _name_by_sight(source[:MAX_BYTES])
+    size = len(source.encode())
+    if size > MAX_BYTES:
+        message = f"the frontmatter has {size} bytes; at most {MAX_BYTES} are allowed"
+        error = Finding(path, fence_line, None, message, "error")
+        return Frontmatter(True, {}, body, (error,), name)
+    reader = _Reader(path, fence_line + 1)
+    values = reader.read(source)
+    return Frontmatter(True, values, body, tuple(reader.findings), name)
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader without aliases and without deep nesting."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        problem = None
+        if isinstance(event, yaml.AliasEvent):
+            problem = "aliases (*name) are not allowed; write the value out, or in quotes"
+        if self._depth >= _MAX_DEPTH:
+            problem = f"nested more than {_MAX_DEPTH} levels deep"
+        if problem is not None:
+            mark: yaml.Mark = event.start_mark
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+def _compose(source: str) -> yaml.Node | None:
+    loader = _Loader(source)
+    try:
+        node: yaml.Node | None = loader.get_single_node()
+    finally:
+        loader.dispose()
+    return node
+
+
+def _stands_alone(line: str) -> bool:
+    """Whether a line is valid YAML by itself, so that the mistake is not in it."""
+    try:
+        _compose(line)
+    except yaml.YAMLError:
+        return False
+    return True
+
+
+def _place_and_problem(error: yaml.YAMLError) -> tuple[int, str]:
+    if isinstance(error, yaml.reader.ReaderError):
+        return error.position, f"the character U+{error.character:04X} is not allowed"
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        return (mark.index if mark else 0), error.problem or error.context or "not readable"
+    return 0, str(error)
+
+
+def _key_above(lines: list[str], number: int) -> str | None:
+    """The top-level key in whose value a line stands."""
+    for line in reversed(lines[: number + 1]):
+        match = _KEY_LINE.match(line)
+        if match:
+            return match[1]
+    return None
+
+
+def _name_by_sight(source: str) -> str | None:
+    match = _NAME_LINE.search(source)
+    return match[1].strip("\"'") or None if match else None
