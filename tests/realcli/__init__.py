@@ -1,0 +1,1 @@
+"""The real Claude CLI: installed on demand, driven against the loopback API, never the real one."""

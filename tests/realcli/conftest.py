@@ -1,0 +1,3 @@
+from tests.realcli.fixtures import loopback, real_cli
+
+__all__ = ["loopback", "real_cli"]

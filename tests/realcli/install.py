@@ -1,0 +1,147 @@
+"""Install published versions of the Claude CLI for the tests, each once per checkout.
+
+    python -m tests.realcli.install 2.1.197 2.1.330
+
+A version is installed by npm into `.cache/claude-code/<version>/`, without npm's install scripts:
+new versions bring a native binary in a package of its own for each platform, older ones are a
+`cli.js` for node. The folder gets its name only when it is complete, and a lock lets one process
+at a time work on a version, so neither a kill nor a second test run leaves half of one behind.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+DEFAULT_VERSION: Final = "2.1.197"
+PACKAGE: Final = "@anthropic-ai/claude-code"
+CACHE: Final = Path(__file__).resolve().parents[2] / ".cache" / "claude-code"
+INSTALL_TIMEOUT_S: Final = 180.0
+
+
+class Unavailable(Exception):  # noqa: N818 (a circumstance of the machine, not a fault)
+    """This machine cannot have that CLI; the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RealCLI:
+    """One installed version."""
+
+    version: str
+    """As published: `2.1.197`."""
+    argv: tuple[str, ...]
+    """What starts it, without any option: the binary, or node and `cli.js`."""
+    path: Path
+    """The binary, or `cli.js`."""
+
+
+def ensure(version: str = DEFAULT_VERSION, timeout_s: float = INSTALL_TIMEOUT_S) -> RealCLI:
+    """Give the installed version, installing it first where it is not there.
+
+    Blocks while another process installs the same version.
+
+    Raises:
+        Unavailable: npm or node is missing, or npm failed or took longer than `timeout_s` seconds.
+    """
+    folder = CACHE / version
+    if not folder.is_dir():
+        with _lock(version):
+            if not folder.is_dir():
+                _install(version, folder, timeout_s)
+    return _installed(version, folder)
+
+
+def environment(home: Path, base_url: str, **extra: str) -> dict[str, str]:
+    """The whole environment for a CLI under test: nothing of the caller's but PATH.
+
+    Args:
+        home: an existing folder; the CLI's files and its temporary folder go there.
+        base_url: the loopback API's.
+        extra: more variables, or other values for these.
+    """
+    temporary = home / "tmp"
+    temporary.mkdir(exist_ok=True)
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "TMPDIR": str(temporary),
+        "ANTHROPIC_API_KEY": "dummy",
+        "ANTHROPIC_BASE_URL": base_url,
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        **extra,
+    }
+
+
+@contextmanager
+def _lock(version: str) -> Iterator[None]:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{version}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _install(version: str, folder: Path, timeout_s: float) -> None:
+    partial = folder.with_name(f"{version}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _run_npm(version, partial, timeout_s)
+        _installed(version, partial)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _run_npm(version: str, prefix: Path, timeout_s: float) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise Unavailable("npm is not on PATH")
+    prefix.mkdir(parents=True)
+    command = [npm, "install", "--prefix", str(prefix), "--ignore-scripts", "--no-save"]
+    command += ["--no-audit", "--no-fund", "--loglevel=error", f"{PACKAGE}@{version}"]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"npm did not install {version} within {timeout_s:.0f} s") from None
+    except subprocess.CalledProcessError as error:
+        said = "; ".join(error.stderr.splitlines()[:2]) or f"exit status {error.returncode}"
+        raise Unavailable(f"npm could not install {version}: {said}") from None
+
+
+def _installed(version: str, folder: Path) -> RealCLI:
+    packages = folder / "node_modules" / "@anthropic-ai"
+    for binary in sorted(packages.glob("claude-code-*/claude")):
+        return RealCLI(version, (str(binary),), binary)
+    script = packages / "claude-code" / "cli.js"
+    if not script.is_file():
+        raise Unavailable(f"{PACKAGE}@{version} has neither a binary for this platform nor cli.js")
+    node = shutil.which("node")
+    if node is None:
+        raise Unavailable(f"{version} is run by node, and node is not on PATH")
+    return RealCLI(version, (node, str(script)), script)
+
+
+def main(versions: list[str]) -> int:
+    """Install each version and print one line each; 1 if one is unavailable."""
+    failed = 0
+    for version in versions or [DEFAULT_VERSION]:
+        before = (CACHE / version).is_dir()
+        try:
+            cli = ensure(version)
+        except Unavailable as reason:
+            print(f"{version}: unavailable: {reason}")
+            failed = 1
+        else:
+            print(f"{version}: {'was there' if before else 'installed'}: {' '.join(cli.argv)}")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
