@@ -1,0 +1,23 @@
+"""The product: configuration → tree, worker, dispatch, events.
+
+`Pool` accepts tasks and brings each to exactly one outcome. An `Agent` is what the pool keeps
+of one agent (its queue outlives any restart); a `Worker` is the supervised actor that owns the
+agent's process; an `AgentProcess` is that process and the conversation with it.
+"""
+
+from supervisor.pool.config import Config, ConfigError, ConfigFiles
+from supervisor.pool.events import PoolEvent
+from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
+from supervisor.pool.pool import Pool
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "ConfigFiles",
+    "Pool",
+    "PoolError",
+    "PoolEvent",
+    "Task",
+    "TaskError",
+    "TaskResult",
+]

@@ -1,0 +1,196 @@
+"""What the pool keeps of one agent: its queue, who waits for its process, and its figures.
+
+It belongs to the pool, not to a worker, so whatever waits here outlives any restart.
+"""
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import trio
+
+from supervisor.pool.outcome import PoolError, Task, TaskError
+
+State = Literal["stopped", "starting", "idle", "busy", "resetting", "restarting", "down"]
+
+
+@dataclass
+class Down:
+    """Why an agent is down, and since when."""
+
+    reason: str
+    """In one sentence."""
+    since: float
+    """On Trio's clock."""
+    wall: float
+    """Seconds since the epoch."""
+    launch_key: object
+    """What was started when it went down: something else may fare better."""
+
+
+@dataclass
+class Ready:
+    """A process that is ready, for whoever asked for one."""
+
+    pid: int
+    """Its pid."""
+    ready_s: float
+    """Seconds from its start to its answer to `initialize`."""
+
+
+@dataclass
+class Warmup:
+    """Somebody who waits for a ready process."""
+
+    done: trio.Event = field(default_factory=trio.Event)
+    """Set when `answer` is there."""
+    answer: Ready | TaskError | None = None
+    """The process, or why there is none."""
+
+    def settle(self, answer: Ready | TaskError) -> None:
+        """Answer, once."""
+        if self.answer is None:
+            self.answer = answer
+            self.done.set()
+
+
+@dataclass
+class Figures:
+    """What `list` shows of an agent's worker."""
+
+    tasks_done: int = 0
+    """Tasks that ended with a result."""
+    tasks_failed: int = 0
+    """Tasks that ended otherwise."""
+    restarts: int = 0
+    """Unplanned replacements."""
+    recycles: int = 0
+    """Planned ones."""
+
+
+class Agent:
+    """One agent's mailbox and record. Everything here happens in one Trio run."""
+
+    def __init__(self, name: str, queue_limit: Callable[[], int]) -> None:
+        """`queue_limit` gives the number of tasks that may wait, as configured now."""
+        self.name = name
+        """The agent's identifier."""
+        self.queue: deque[Task] = deque()
+        """Tasks that wait, the next one first."""
+        self.warmups: list[Warmup] = []
+        """Those who wait for a ready process."""
+        self.current: Task | None = None
+        """The task in hand."""
+        self.state: State = "stopped"
+        """What its worker does."""
+        self.down: Down | None = None
+        """Set while it is down."""
+        self.eager = False
+        """Its worker is to have a process even where nobody waits for one."""
+        self.ready: Ready | None = None
+        """The process that it owns, once that is ready."""
+        self.started_at: float | None = None
+        """Seconds since the epoch at which that process was started."""
+        self.reset_by = "unknown"
+        """How its context is reset: rewind, /clear, a new process."""
+        self.memory: Callable[[], Awaitable[int]] | None = None
+        """Measures its process's whole tree, in bytes, while it owns one."""
+        self.last_crash = ""
+        """Why its worker crashed last."""
+        self.launch_key: object = None
+        """What its last process was started with."""
+        self.figures = Figures()
+        """What it has done."""
+        self._queue_limit = queue_limit
+        self._wanted = trio.Event()
+
+    def put(self, task: Task) -> None:
+        """Queue a task.
+
+        Raises:
+            PoolError: `queue_full`.
+        """
+        if len(self.queue) >= self._queue_limit():
+            raise PoolError(
+                TaskError(
+                    "queue_full",
+                    f'{len(self.queue)} tasks wait for "{self.name}" already.',
+                    "Wait for some of them, or raise queue_limit in pool.toml.",
+                    {"queue_length": len(self.queue)},
+                )
+            )
+        self.queue.append(task)
+        self.poke()
+
+    def put_back(self, task: Task) -> None:
+        """Queue a task again, before all others: no process ever had all of it."""
+        task.started_at = None
+        task.doing.value = "waiting for the agent's new process"
+        self.queue.appendleft(task)
+        self.poke()
+
+    def take(self) -> Task | None:
+        """The next task that still wants an outcome, out of the queue."""
+        while self.queue:
+            task = self.queue.popleft()
+            if task.outcome is None:
+                return task
+        return None
+
+    def ask_for_process(self) -> Warmup:
+        """Wait for a ready process: the answer is settled by the worker that has one."""
+        warmup = Warmup()
+        self.warmups.append(warmup)
+        self.poke()
+        return warmup
+
+    def answer_warmups(self, answer: Ready | TaskError) -> None:
+        """Answer all who wait for a process."""
+        waiting, self.warmups = self.warmups, []
+        for warmup in waiting:
+            warmup.settle(answer)
+
+    def forget_settled(self) -> None:
+        """Take the tasks that have an outcome already out of the queue."""
+        if any(task.outcome is not None for task in self.queue):
+            self.queue = deque(task for task in self.queue if task.outcome is None)
+
+    @property
+    def wants_process(self) -> bool:
+        """Somebody waits for what only a process can do."""
+        return bool(self.queue or self.warmups or self.eager)
+
+    def go_down(self, reason: str) -> None:
+        """It is given up: everybody who waits is told."""
+        self.down = Down(reason, trio.current_time(), time.time(), self.launch_key)
+        self.state = "down"
+        self.eager = False
+        self.fail_waiting(self.down_error())
+
+    def down_error(self) -> TaskError:
+        """`agent_down`, with why and since when."""
+        assert self.down is not None
+        since = time.strftime("%H:%M:%S", time.localtime(self.down.wall))
+        return TaskError(
+            "agent_down",
+            f'the agent "{self.name}" is down since {since}: {self.down.reason}',
+            "Mend what makes it fail, then call reset for it; the log has its stderr.",
+            {"down_for_s": round(trio.current_time() - self.down.since, 1)},
+        )
+
+    def fail_waiting(self, error: TaskError) -> None:
+        """End everything that waits here with `error`."""
+        while (task := self.take()) is not None:
+            task.settle(error)
+        self.answer_warmups(error)
+
+    def poke(self) -> None:
+        """Wake whoever waits in `wait_poked`."""
+        self._wanted.set()
+        self._wanted = trio.Event()
+
+    async def wait_poked(self) -> None:
+        """Wait until something changed here."""
+        await self._wanted.wait()

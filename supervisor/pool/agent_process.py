@@ -1,0 +1,362 @@
+"""One running agent CLI: a process and the conversation with it, as operations to await.
+
+The reader feeds what the process prints to the protocol and keeps the few facts that others
+wait for; each operation waits for its fact or for the end of the process, whichever comes
+first. So nothing waits for ever on a process that has gone.
+"""
+
+import math
+import uuid
+from collections import deque
+from collections.abc import Callable
+
+import trio
+
+from supervisor.pool.events import ContextReset, Dropped, PoolEvent, StderrLine
+from supervisor.pool.launch import Capabilities
+from supervisor.process import Child
+from supervisor.protocol import (
+    Activity,
+    ClaudeSession,
+    ClearEnded,
+    ControlReply,
+    Event,
+    Garbage,
+    Question,
+    TaskEnded,
+    TurnResult,
+    TurnStarted,
+    Unsolicited,
+)
+
+STDERR_LINES = 20
+"""Last lines of stderr that are kept, for the error that tells of a crash."""
+
+STDERR_LINE_LIMIT = 4096
+"""Bytes of one line of stderr that are kept; the rest is dropped."""
+
+STDERR_RATE = 100
+"""Lines of stderr a second that are logged; how many more there were is said."""
+
+LAST_WORDS_S = 0.5
+"""How long a process that has ended may hold back what it printed last."""
+
+PROBE_S = 2.0
+"""How long a CLI may take to answer a request that it may not know."""
+
+CHUNK = 1 << 16
+
+
+class ProcessGoneError(Exception):
+    """The process ended, or closed its output: it answers nothing any more."""
+
+
+class AgentProcess:
+    """A child that speaks stream-json. Its owner runs `attend` beside whatever it does."""
+
+    def __init__(
+        self,
+        child: Child,
+        agent: str,
+        capabilities: Capabilities,
+        emit: Callable[[PoolEvent], None],
+        on_gone: Callable[[], None],
+    ) -> None:
+        """`capabilities` is shared by all processes of one binary, and learned from each.
+
+        `on_gone` is called when the process answers nothing any more.
+        """
+        self.child = child
+        """The process."""
+        self.version: str | None = None
+        """The CLI's version, once a turn has told it."""
+        self.doing = ""
+        """What the agent does now, in a few words; empty where it has not said."""
+        self.stderr: deque[str] = deque(maxlen=STDERR_LINES)
+        """The last lines of its stderr."""
+        self.on_activity: Callable[[str], None] = lambda _: None
+        """Called with what the agent does now."""
+        self.capabilities = capabilities
+        """What its binary can do."""
+        self._agent = agent
+        self._emit = emit
+        self._on_gone = on_gone
+        self._session = ClaudeSession()
+        self._anchored = False
+        self._changed = trio.Event()
+        self._replies: dict[str, ControlReply | None] = {}
+        self._result: TurnResult | None = None
+        self._cleared: bool | None = None
+        self._output_ended = False
+        self._exited = False
+        self._writing = trio.Lock()
+        self._torn = False
+        self._answers, self._answers_due = trio.open_memory_channel[bytes](math.inf)
+
+    # what its owner runs
+
+    async def attend(self) -> None:
+        """Read what the process prints, until cancelled or all of it has ended."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._read_stdout)
+            nursery.start_soon(self._read_stderr)
+            nursery.start_soon(self._answer_questions)
+            await self.child.exited()
+            with trio.move_on_after(LAST_WORDS_S):
+                await self._until(lambda: self._output_ended)
+            self._exited = True
+            self._poke()
+            self._on_gone()
+
+    @property
+    def gone(self) -> bool:
+        """It answers nothing any more: it has ended, or closed its output."""
+        return self._exited or self._output_ended
+
+    @property
+    def reset_by(self) -> str:
+        """How its context is reset, as far as that has been found out."""
+        return self.capabilities.reset_by()
+
+    # operations
+
+    async def initialize(self, system_prompt: str, timeout_s: float) -> bool:
+        """Give the process its role; False: it did not answer in `timeout_s`.
+
+        Raises:
+            ProcessGoneError: it ended instead.
+        """
+        reply = await self._control("initialize", timeout_s, systemPrompt=system_prompt)
+        if reply is None:
+            return False
+        if self.capabilities.rewind is None:
+            await self._find_out_rewind()
+        await self._anchor()
+        return True
+
+    async def send_task(self, text: str) -> None:
+        """Write a task's line, whole.
+
+        Raises:
+            ProcessGoneError: the process ended before it had all of it.
+        """
+        self._result = None
+        self.doing = ""
+        await self._write(self._session.begin_task(text))
+
+    async def result(self) -> TurnResult:
+        """Wait for the result of the task that was sent.
+
+        Raises:
+            ProcessGoneError: the process ended without one.
+        """
+        await self._until(lambda: self._result is not None or self.gone)
+        if self._result is None:
+            raise ProcessGoneError
+        return self._result
+
+    async def interrupt(self, grace_s: float) -> bool:
+        """Interrupt the task in hand; True: it ended within `grace_s`, by a result.
+
+        Raises:
+            ProcessGoneError: the process ended instead.
+        """
+        if self._torn:
+            return False  # its line was not written whole: nothing more can be said to it
+        with trio.move_on_after(grace_s):
+            await self._control("interrupt", grace_s)
+            await self.result()
+            return True
+        return False
+
+    async def reset(self, timeout_s: float) -> bool:
+        """Take the last task out of the context; False: there is no evidence that it is out.
+
+        Raises:
+            ProcessGoneError: the process ended instead.
+        """
+        began = trio.current_time()
+        for by, attempt in (("rewind", self._rewind), ("/clear", self._clear)):
+            if await attempt(timeout_s):
+                spent = round(trio.current_time() - began, 4)
+                self._emit(ContextReset(self._agent, self.child.pid, by, spent))
+                return True
+        return False
+
+    async def end_in_order(self, grace_s: float) -> None:
+        """Ask the process to end, which takes its commands with it, and wait up to `grace_s`.
+
+        It may be there afterwards, and what it started may: the kill of the tree comes next.
+        """
+        if self.capabilities.end_session is False or self._torn or self.gone:
+            return
+        with trio.move_on_after(grace_s):
+            try:
+                reply = await self._control("end_session", grace_s, reason="shutdown")
+                if reply is not None and not reply.ok:
+                    self.capabilities.end_session = False
+                    return
+                await self._await_exit()
+                self.capabilities.end_session = True
+            except ProcessGoneError:
+                await self._await_exit()
+
+    async def _await_exit(self) -> None:
+        # A CLI that only acknowledged may still end because its input does.
+        async with self._writing:
+            await self.child.stdin.aclose()
+        await self.child.exited()
+
+    # how they are done
+
+    async def _control(
+        self, subtype: str, timeout_s: float, **fields: object
+    ) -> ControlReply | None:
+        request_id, line = self._session.control(subtype, **fields)
+        self._replies[request_id] = None
+        try:
+            with trio.move_on_after(timeout_s):
+                await self._write(line)
+                await self._until(lambda: self._replies[request_id] is not None or self.gone)
+            reply = self._replies[request_id]
+            if reply is None and self.gone:
+                raise ProcessGoneError
+            return reply
+        finally:
+            del self._replies[request_id]
+
+    async def _find_out_rewind(self) -> None:
+        # Asked for a task that never was: a CLI that knows the request says so in its own
+        # words, one that does not fails, acknowledges blankly, or is silent.
+        reply = await self._control(
+            "rewind_conversation", PROBE_S, target_message_uuid=str(uuid.uuid4())
+        )
+        self.capabilities.rewind = reply is not None and "rewound" in reply.response
+
+    async def _anchor(self) -> None:
+        # Only for a CLI that rewinds: an old one ends at the sight of such a line.
+        if self.capabilities.rewind:
+            await self._write(self._session.anchor())
+            self._anchored = True
+
+    async def _rewind(self, timeout_s: float) -> bool:
+        target = self._session.task_uuid
+        if not self._anchored or target is None:
+            return False
+        reply = await self._control("rewind_conversation", timeout_s, target_message_uuid=target)
+        return reply is not None and reply.response.get("rewound") is True
+
+    async def _clear(self, timeout_s: float) -> bool:
+        if self.capabilities.clear is False:
+            return False
+        self._take_cleared()
+        with trio.move_on_after(timeout_s):
+            await self._write(self._session.begin_clear())
+            await self._until(lambda: self._cleared is not None or self.gone)
+        cleared = self._take_cleared()
+        if cleared is None and self.gone:
+            raise ProcessGoneError
+        if cleared:
+            self.capabilities.clear = True
+            await self._anchor()  # the one before went with the context
+        elif self.capabilities.clear is None:
+            self.capabilities.clear = False
+        return bool(cleared)
+
+    def _take_cleared(self) -> bool | None:
+        cleared, self._cleared = self._cleared, None
+        return cleared
+
+    async def _write(self, data: bytes) -> None:
+        async with self._writing:
+            if self._torn:
+                raise ProcessGoneError
+            # A write that is cancelled half-way leaves a torn line: then only a kill helps.
+            self._torn = True
+            try:
+                await self.child.stdin.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                await self._until(lambda: self.gone)
+                raise ProcessGoneError from None
+            self._torn = False
+
+    # reading
+
+    async def _read_stdout(self) -> None:
+        try:
+            while data := await self.child.stdout.receive_some(CHUNK):
+                for event in self._session.receive(data):
+                    self._note(event)
+                self._poke()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        self._output_ended = True
+        self._poke()
+        self._on_gone()
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case Activity(text):
+                self.doing = text
+                self.on_activity(text)
+            case TaskEnded(result):
+                self._result = result
+            case ClearEnded(cleared):
+                self._cleared = cleared
+            case ControlReply(request_id) if request_id in self._replies:
+                self._replies[request_id] = event
+            case TurnStarted(_, version) if version is not None:
+                self.version = version
+            case Question(subtype, answer):
+                self._drop("question", subtype)
+                self._answers.send_nowait(answer)
+            case Unsolicited(reason, text):
+                self._drop("result", f"{reason}: {text}")
+            case Garbage(sample):
+                self._drop("line", sample)
+
+    def _drop(self, what: str, detail: str) -> None:
+        self._emit(Dropped(self._agent, self.child.pid, what, detail))
+
+    async def _answer_questions(self) -> None:
+        # Beside the reader, so that a process that does not read cannot stop our reading.
+        async for answer in self._answers_due:
+            try:
+                await self._write(answer)
+            except ProcessGoneError:
+                return
+
+    async def _read_stderr(self) -> None:
+        rest = b""
+        second, lines = -1, 0
+        try:
+            while data := await self.child.stderr.receive_some(CHUNK):
+                *ended, rest = (rest + data).split(b"\n")
+                rest = rest[:STDERR_LINE_LIMIT]
+                for line in ended:
+                    now = int(trio.current_time())
+                    if now != second:
+                        if lines > STDERR_RATE:
+                            self._drop("stderr", f"{lines - STDERR_RATE} lines more a second")
+                        second, lines = now, 0
+                    lines += 1
+                    self._keep_stderr(line, log=lines <= STDERR_RATE)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        if rest:
+            self._keep_stderr(rest, log=True)
+
+    def _keep_stderr(self, line: bytes, log: bool) -> None:
+        text = line[:STDERR_LINE_LIMIT].decode("utf-8", "replace").rstrip()
+        if text:
+            self.stderr.append(text)
+            if log:
+                self._emit(StderrLine(self._agent, self.child.pid, text))
+
+    def _poke(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            await self._changed.wait()

@@ -1,0 +1,361 @@
+"""pool.toml: typed, frozen, checked whole before anything starts.
+
+Several files may each say a part: what an earlier one leaves open, a later one fills, and the
+built-in `config/pool.toml`, which holds every key, comes last. Every finding names its file,
+line, key and value, and what is allowed.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_UNITS_B = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+def parse_duration(value: object) -> float:
+    """Seconds of a duration as people write it: `"250ms"`, `"90s"`, `"1.5h"`.
+
+    Raises:
+        ValueError: it is none; the message says what is allowed.
+    """
+    return _quantity(value, _UNITS_S, 'a duration, such as "250ms", "90s", "30min" or "2h"')
+
+
+def parse_size(value: object) -> int:
+    """Bytes of a size as people write it: `"512MiB"`, `"1.5GiB"`.
+
+    Raises:
+        ValueError: it is none; the message says what is allowed.
+    """
+    return int(_quantity(value, _UNITS_B, 'a size, such as "64KiB", "512MiB" or "1.5GiB"'))
+
+
+def _quantity(value: object, units: Mapping[str, float], allowed: str) -> float:
+    match = (
+        re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", value) if isinstance(value, str) else None
+    )
+    if match is None or match[2] not in units:
+        raise ValueError(f"allowed is {allowed}")
+    return float(match[1]) * units[match[2]]
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+Size = Annotated[int, BeforeValidator(parse_size)]
+Restart = Literal["permanent", "transient", "temporary"]
+PermissionMode = Literal["default", "acceptEdits", "plan", "dontAsk", "bypassPermissions"]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class PoolTable(_Table):
+    """`[pool]`."""
+
+    linger: Duration
+    """Seconds that the pool stays after its last client and its last task."""
+    disconnect_grace: Duration
+    """Seconds that a task runs on after its client's connection was lost."""
+    shutdown_grace: Duration
+    """Seconds that tasks in hand may take to finish when the pool is stopped."""
+    spawn_limit: Annotated[int, Field(ge=0)]
+    """Processes that may be starting at once; 0: one per core."""
+
+
+class AgentTable(_Table):
+    """`[defaults.agent]`, and `[agents.<name>]` upon it."""
+
+    restart: Restart
+    """When an agent's worker that ended is restarted, in OTP's words."""
+    shutdown: Duration
+    """Seconds that a process may take to end in order before it is killed."""
+    task_timeout: Duration
+    """Seconds from a task's acceptance to its deadline."""
+    start_timeout: Duration
+    """Seconds that a process may take to become ready."""
+    control_timeout: Duration
+    """Seconds that a process may take to answer a control request or a reset."""
+    interrupt_grace: Duration
+    """Seconds that an interrupted task may take to end before its process is killed."""
+    queue_limit: Annotated[int, Field(ge=1)]
+    """Tasks that may wait for one agent."""
+    permission_mode: PermissionMode
+    """The CLI's permission mode, where the definition names none."""
+
+
+class BackoffTable(_Table):
+    """`[defaults.supervisor.backoff]`."""
+
+    initial: Duration
+    """Seconds before the second restart; doubled from there on."""
+    maximum: Duration
+    """Seconds that a wait grows to."""
+    jitter: Annotated[float, Field(ge=0, le=1)]
+    """The part of a wait by which it is longer or shorter at random."""
+    reset_after: Duration
+    """Seconds of health that forget the restarts before."""
+
+
+class SupervisorTable(_Table):
+    """`[defaults.supervisor]`: the supervisor that each agent has."""
+
+    strategy: Literal["one_for_one"]
+    """Which children are restarted when one ends, in OTP's words."""
+    intensity: Annotated[int, Field(ge=0)]
+    """Restarts within the period that are borne."""
+    period: Duration
+    """Seconds."""
+    cool_down: Duration
+    """Seconds after which a task starts a down agent again."""
+    backoff: BackoffTable
+    """How long restarts wait."""
+
+
+class LogsTable(_Table):
+    """`[logs]`."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    """What is too small is not written."""
+    max_size: Size
+    """Bytes of one file before the next begins."""
+    keep: Annotated[int, Field(ge=0)]
+    """Older files that are kept."""
+
+
+class Defaults(_Table):
+    """`[defaults]`."""
+
+    agent: AgentTable
+    """For every agent."""
+    supervisor: SupervisorTable
+    """For every agent's supervisor."""
+
+
+class Config(_Table):
+    """The whole configuration."""
+
+    pool: PoolTable
+    """`[pool]`."""
+    defaults: Defaults
+    """`[defaults]`."""
+    agents: dict[str, AgentTable]
+    """`[agents.<name>]`, each upon the defaults."""
+    logs: LogsTable
+    """`[logs]`."""
+
+    def agent(self, name: str) -> AgentTable:
+        """The settings of the agent `name`."""
+        return self.agents.get(name, self.defaults.agent)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in one file."""
+
+    path: Path
+    """The file."""
+    line: int | None
+    """Counted from 1; None: it concerns the whole file."""
+    key: str
+    """Dotted; empty where no key is concerned."""
+    message: str
+    """What is wrong, and what is allowed."""
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return ": ".join(part for part in (where, self.key, self.message) if part)
+
+
+class ConfigError(Exception):
+    """The configuration is wrong; `problems` holds every finding."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class ConfigFiles:
+    """Where pool.toml is looked for, the one that decides first."""
+
+    built_in: Path
+    """The file that holds every key."""
+    asked_for: Path | None
+    """`$AGENT_POOL_CONFIG`: it must exist."""
+    optional: tuple[Path, ...]
+    """The project's and the user's, which may be missing."""
+
+    @staticmethod
+    def find(root: Path, environ: Mapping[str, str], built_in: Path) -> "ConfigFiles":
+        """The files for the project `root` and the user that `environ` describes."""
+        asked_for = environ.get("AGENT_POOL_CONFIG")
+        home = Path(environ.get("HOME") or Path.home())
+        base = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+        optional = (root / ".claude" / "pool.toml", base / "agent-pool" / "pool.toml")
+        return ConfigFiles(built_in, Path(asked_for) if asked_for else None, optional)
+
+    def signature(self) -> tuple[object, ...]:
+        """A value that changes when a file does."""
+        return tuple(_stamp(path) for path in self._all())
+
+    def load(self) -> Config:
+        """Read and check all of them.
+
+        Raises:
+            ConfigError: with every finding in every file.
+        """
+        texts: list[tuple[Path, str]] = []
+        for path in self._all():
+            try:
+                texts.append((path, path.read_text(encoding="utf-8")))
+            except FileNotFoundError:
+                if path == self.asked_for:
+                    reason = "$AGENT_POOL_CONFIG names this file, and it is not there"
+                    raise ConfigError([Problem(path, None, "", reason)]) from None
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError([Problem(path, None, "", f"unreadable: {error}")]) from None
+        return _merge(texts, project=self.optional[0] if self.optional else None)
+
+    def _all(self) -> tuple[Path, ...]:
+        first = (self.asked_for,) if self.asked_for else ()
+        return (*first, *self.optional, self.built_in)
+
+
+def _stamp(path: Path) -> object:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
+
+
+def _merge(texts: list[tuple[Path, str]], project: Path | None = None) -> Config:
+    merged: dict[str, Any] = {}
+    origin: dict[tuple[str, ...], int] = {}
+    problems: list[Problem] = []
+    for index, (path, text) in enumerate(texts):
+        try:
+            given = tomllib.loads(text)
+            if path == project:
+                problems += _project_may_not(path, text, given, ())
+            _fill(merged, given, origin, index, ())
+        except tomllib.TOMLDecodeError as error:
+            problems.append(_syntax_problem(path, error))
+    if problems:
+        raise ConfigError(problems)
+    merged.setdefault("agents", {})
+    if isinstance(merged["agents"], dict):
+        default = merged["defaults"]["agent"] if isinstance(merged["defaults"], dict) else {}
+        for own in merged["agents"].values():
+            if isinstance(own, dict) and isinstance(default, dict):
+                for key, value in default.items():
+                    own.setdefault(key, value)
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError([_problem(texts, origin, one) for one in error.errors()]) from None
+
+
+def _fill(
+    into: dict[str, Any],
+    given: dict[str, Any],
+    origin: dict[tuple[str, ...], int],
+    index: int,
+    at: tuple[str, ...],
+) -> None:
+    for key, value in given.items():
+        here = (*at, key)
+        origin.setdefault(here, index)
+        if isinstance(value, dict) and isinstance(into.get(key, {}), dict):
+            _fill(into.setdefault(key, {}), value, origin, index, here)
+        else:
+            into.setdefault(key, value)
+
+
+def _project_may_not(
+    path: Path, text: str, given: dict[str, Any], at: tuple[str, ...]
+) -> list[Problem]:
+    """What a project's own file must not decide: a cloned folder is not its user."""
+    found: list[Problem] = []
+    for key, value in given.items():
+        here = (*at, key)
+        if isinstance(value, dict):
+            found += _project_may_not(path, text, value, here)
+        elif key == "permission_mode" and value == "bypassPermissions":
+            reason = (
+                "a project's own file may not bypass permissions; "
+                "where you want it, say so in ~/.config/agent-pool/pool.toml"
+            )
+            found.append(Problem(path, _line_of(text, here), ".".join(here), reason))
+    return found
+
+
+def _syntax_problem(path: Path, error: tomllib.TOMLDecodeError) -> Problem:
+    match = re.search(r"line (\d+)", str(error))
+    return Problem(path, int(match[1]) if match else None, "", f"no valid TOML: {error}")
+
+
+def _problem(
+    texts: list[tuple[Path, str]], origin: dict[tuple[str, ...], int], error: Any
+) -> Problem:
+    at = tuple(str(part) for part in error["loc"])
+    known = next((at[:n] for n in range(len(at), 0, -1) if at[:n] in origin), ())
+    if known[:1] == ("agents",) and known != at:
+        # A default that an agent's table was filled up with.
+        known = next((k for k in [("defaults", "agent", at[-1])] if k in origin), known)
+    path, text = texts[origin.get(known, len(texts) - 1)]
+    return Problem(path, _line_of(text, known), ".".join(at), _reason(at, error))
+
+
+def _reason(at: tuple[str, ...], error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        allowed = sorted(_fields_at(at[:-1]))
+        near = difflib.get_close_matches(at[-1], allowed, n=1)
+        hint = f'; did you mean "{near[0]}"?' if near else ""
+        return f"no such key{hint} (allowed: {', '.join(allowed)})"
+    if error["type"] == "missing":
+        return "missing"
+    if error["type"] in ("model_type", "dict_type"):
+        return f"{error['input']!r} does not fit: a table is expected here"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{error['input']!r} does not fit: {message[:1].lower()}{message[1:]}"
+
+
+def _fields_at(at: tuple[str, ...]) -> Mapping[str, FieldInfo]:
+    table: type[BaseModel] = Config
+    for position, key in enumerate(at):
+        if at[0] == "agents":
+            return AgentTable.model_fields if position or len(at) > 1 else {}
+        found = table.model_fields[key].annotation if key in table.model_fields else None
+        if not (isinstance(found, type) and issubclass(found, BaseModel)):
+            return {}
+        table = found
+    return table.model_fields
+
+
+def _line_of(text: str, at: tuple[str, ...]) -> int | None:
+    """The line of the key `at` in a TOML text, or that of the table around it."""
+    table: tuple[str, ...] = ()
+    best: int | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[\[?([^\]]+)\]\]?\s*(?:#.*)?$", line)
+        pair = re.match(r"\s*([A-Za-z0-9_.\"'-]+)\s*=", line)
+        if header:
+            table = _key_path(header[1])
+            if table == at[: len(table)]:
+                best = number
+        elif pair and (*table, *_key_path(pair[1])) == at:
+            return number
+    return best
+
+
+def _key_path(written: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in written.split("."))

@@ -1,0 +1,113 @@
+"""What happens in the pool, as typed values: logs and live views are readers of these."""
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class PoolEvent:
+    """Something that happened to one agent."""
+
+    agent: str
+    """Its name."""
+
+    level = "info"
+    """How much it matters to somebody who reads the log."""
+
+    def fields(self) -> dict[str, object]:
+        """The values, by name, without those that are None."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class WorkerStarted(PoolEvent):
+    """A process was started."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class WorkerReady(PoolEvent):
+    """A process answered `initialize`."""
+
+    pid: int
+    ready_s: float
+
+
+@dataclass(frozen=True)
+class WorkerExited(PoolEvent):
+    """A process is gone, with everything that it started."""
+
+    pid: int
+    status: int | None
+    planned: bool
+
+
+@dataclass(frozen=True)
+class WorkerRestarted(PoolEvent):
+    """The supervisor restarts a worker after an unplanned end."""
+
+    delay_s: float
+    reason: str
+    level = "warning"
+
+
+@dataclass(frozen=True)
+class AgentDown(PoolEvent):
+    """An agent's supervisor has given up."""
+
+    reason: str
+    level = "error"
+
+
+@dataclass(frozen=True)
+class TaskQueued(PoolEvent):
+    """A task was accepted."""
+
+    task_id: str
+    size: int
+
+
+@dataclass(frozen=True)
+class TaskStarted(PoolEvent):
+    """A task's line goes to a process."""
+
+    task_id: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class TaskEnded(PoolEvent):
+    """A task has its outcome."""
+
+    task_id: str
+    outcome: str
+    waited_s: float
+    ran_s: float
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True)
+class ContextReset(PoolEvent):
+    """The context was cleared, with evidence; or could not be, so the process is replaced."""
+
+    pid: int
+    by: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Dropped(PoolEvent):
+    """Something that a process printed and that belongs to nothing."""
+
+    pid: int
+    what: str
+    detail: str
+    level = "warning"
+
+
+@dataclass(frozen=True)
+class StderrLine(PoolEvent):
+    """A line that a process printed on its stderr."""
+
+    pid: int
+    line: str

@@ -1,0 +1,118 @@
+"""A task and its one outcome."""
+
+import math
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+from trio_util import AsyncValue
+
+from supervisor.protocol import Denial, Usage
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """A task that the agent brought to its end."""
+
+    text: str
+    """The agent's answer."""
+    usage: Usage
+    """Tokens of this task."""
+    cost_usd: float | None
+    """US dollars of this task, where the CLI says."""
+    session_id: str | None
+    """The CLI's session that it ran in."""
+    denials: tuple[Denial, ...] = ()
+    """Uses of tools that were refused for lack of permission."""
+
+
+@dataclass(frozen=True)
+class TaskError:
+    """A task that ended otherwise, or a call that could not be accepted."""
+
+    code: str
+    """For programs: one of the codes that the README lists."""
+    message: str
+    """What happened."""
+    advice: str = ""
+    """What to do about it."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """Figures and texts that belong to it."""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (f"{self.code}: {self.message}", self.advice) if part)
+
+
+class PoolError(Exception):
+    """A call that was refused; `error` is for the caller."""
+
+    def __init__(self, error: TaskError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+Outcome = TaskResult | TaskError
+
+
+class Task:
+    """One piece of text handed to an agent. It is settled once; the first to do it wins."""
+
+    def __init__(self, agent: str, text: str, timeout_s: float) -> None:
+        """`timeout_s`: seconds from now to the deadline."""
+        self.id = f"t-{uuid.uuid4().hex[:12]}"
+        """The task's identifier."""
+        self.agent = agent
+        """The agent's name."""
+        self.text = text
+        """What it is asked to do."""
+        self.timeout_s = timeout_s
+        """Seconds from acceptance to the deadline."""
+        self.accepted_at = trio.current_time()
+        """On Trio's clock, in seconds."""
+        self.started_at: float | None = None
+        """When its line began to be written to a process, on Trio's clock."""
+        self.ended_at = math.inf
+        """When it was settled, on Trio's clock."""
+        self.attempts = 0
+        """How often its line was written whole to a process."""
+        self.sent_whole = False
+        """Its line was written whole to a process: from then on it may have had effects."""
+        self.unsent = 0
+        """How often a process died before its line was written whole."""
+        self.pid: int | None = None
+        """The process that had it last."""
+        self.doing = AsyncValue("waiting in the queue")
+        """What happens with it now, in a few words."""
+        self.outcome: Outcome | None = None
+        """Its one outcome."""
+        self.settled = trio.Event()
+        """Set when the outcome is there."""
+        self.on_settled: Callable[[], None] | None = None
+        """Called then, once, by whoever settles it; for the worker that has the task."""
+
+    def settle(self, outcome: Outcome) -> bool:
+        """Give the task its outcome; False where it has one already, which stays."""
+        if self.outcome is not None:
+            return False
+        self.outcome = outcome
+        self.ended_at = trio.current_time()
+        self.settled.set()
+        if self.on_settled is not None:
+            self.on_settled()
+        return True
+
+    @property
+    def deadline(self) -> float:
+        """On Trio's clock."""
+        return self.accepted_at + self.timeout_s
+
+    def times(self) -> dict[str, float]:
+        """Seconds that it waited and that it ran, so far or in all."""
+        now = min(self.ended_at, trio.current_time())
+        began = now if self.started_at is None else self.started_at
+        return {
+            "waited_s": round(began - self.accepted_at, 4),
+            "ran_s": round(now - began, 4),
+        }

@@ -1,0 +1,484 @@
+"""The pool: agents under supervision, tasks accepted and brought to their outcome."""
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from supervisor.agents import (
+    AgentDefinition,
+    BrokenAgent,
+    BrokenDefinition,
+    Catalogue,
+    Folders,
+    UnknownAgent,
+)
+from supervisor.pool.agent import Agent, Ready
+from supervisor.pool.config import AgentTable, Config, ConfigError, ConfigFiles, Problem
+from supervisor.pool.events import (
+    AgentDown,
+    PoolEvent,
+    TaskEnded,
+    TaskQueued,
+    WorkerRestarted,
+)
+from supervisor.pool.launch import CliFinder
+from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
+from supervisor.pool.worker import Surroundings, Worker
+from supervisor.tree import (
+    Backoff,
+    ChildError,
+    ChildExited,
+    ChildRestarting,
+    ChildSpec,
+    Event,
+    IntensityExceededEvent,
+    Supervisor,
+    SupervisorFlags,
+)
+
+TASK_LIMIT = 10_000_000
+"""Bytes of a task's text; the API takes no more than 32 MB of a whole request."""
+
+
+class Pool:
+    """One project's agents. Run `run` in a nursery; call the rest from the same Trio run."""
+
+    def __init__(
+        self,
+        root: Path,
+        environ: Mapping[str, str],
+        files: ConfigFiles,
+        folders: Folders,
+        emit: Callable[[PoolEvent], None],
+    ) -> None:
+        """A wrong configuration does not stop a pool: it starts degraded, and says so.
+
+        Args:
+            root: the project; agents run there.
+            environ: the environment that settles how agents are started.
+            files: where pool.toml is looked for.
+            folders: where definitions are looked for.
+            emit: called with each event.
+        """
+        self.root = root
+        """The project."""
+        self.idle = trio.Event()
+        """Set while no task is accepted and not yet settled; replaced when one is."""
+        self.idle.set()
+        self._environ = dict(environ)
+        self._emit = emit
+        self._files = files
+        self._catalogue = Catalogue(folders)
+        self._clis = CliFinder(self._environ)
+        self._config_error: ConfigError | None = None
+        self._config_signature: object = None
+        self._config = self._first_config()
+        self._agents: dict[str, Agent] = {}
+        self._workers: dict[str, Worker] = {}
+        self._open_tasks: dict[str, Task] = {}
+        self._watchers: trio.Nursery | None = None
+        self._stopping = False
+        self._around = Surroundings(
+            define=self.define,
+            settings=self.settings,
+            clis=self._clis,
+            environ=self._environ,
+            root=root,
+            mark=uuid.uuid4().hex[:12],
+            starting=trio.Semaphore(self._config.pool.spawn_limit or os.cpu_count() or 1),
+            emit=emit,
+        )
+        # Its children are transient and end with Shutdown, so none of them is ever restarted.
+        self._tree = Supervisor("agents", SupervisorFlags(), [])
+
+    # configuration
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force: the built-in one while the user's is wrong."""
+        return self._config
+
+    @property
+    def problem(self) -> str | None:
+        """Why the pool is degraded, or None."""
+        return None if self._config_error is None else str(self._config_error)
+
+    def settings(self, name: str) -> AgentTable:
+        """What is configured for the agent `name`."""
+        return self._config.agent(name)
+
+    def define(self, name: str) -> AgentDefinition:
+        """The definition of the agent `name` as it is on disk now.
+
+        Raises:
+            PoolError: `unknown_agent` or `agent_broken`, with what to do.
+        """
+        try:
+            return self._catalogue.get(name)
+        except UnknownAgent as unknown:
+            raise PoolError(_unknown_error(unknown)) from None
+        except BrokenAgent as broken:
+            raise PoolError(_broken_error(broken)) from None
+
+    def _first_config(self) -> Config:
+        self._config_signature = self._files.signature()
+        try:
+            config = self._files.load()
+            _timeout_of(self._environ)
+        except ConfigError as error:
+            self._config_error = error
+            return ConfigFiles(self._files.built_in, None, ()).load()
+        return config
+
+    def _check_config(self) -> None:
+        """Degraded: try again if a file has changed, refuse the call otherwise."""
+        if self._config_error is not None and self._files.signature() != self._config_signature:
+            self._config_error = None
+            self._config = self._first_config()
+        if self._config_error is not None:
+            raise PoolError(
+                TaskError(
+                    "config_invalid",
+                    f"the pool's configuration is wrong: {self._config_error}.",
+                    "Mend it; the next call reads it again.",
+                    {"problems": [str(p) for p in self._config_error.problems]},
+                )
+            )
+
+    # running
+
+    async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep the agents and watch over the tasks, until cancelled. A child spec's start."""
+        async with trio.open_nursery() as nursery:
+            self._watchers = nursery
+            await nursery.start(self._tree.run)
+            task_status.started(self)
+
+    async def drain(self) -> None:
+        """Accept nothing more; let tasks in hand finish for the grace, then end them all."""
+        self._stopping = True
+        error = _stopping_error()
+        for agent in self._agents.values():
+            agent.fail_waiting(error)
+        with trio.move_on_after(self._config.pool.shutdown_grace):
+            await self.idle.wait()
+        for task in list(self._open_tasks.values()):
+            task.settle(error)
+
+    # calls
+
+    async def submit(self, name: str, text: str, timeout_s: float | None = None) -> Task:
+        """Accept a task; its outcome comes with `Task.settled`.
+
+        Args:
+            name: the agent.
+            text: what it is to do.
+            timeout_s: seconds until the deadline; None: as configured.
+
+        Raises:
+            PoolError: it is not accepted; nothing has happened then.
+        """
+        self._check_call()
+        _check_text(text)
+        self.define(name)
+        agent = await self._agent(name)
+        task = Task(name, text, self._timeout_s(name, timeout_s))
+        agent.put(task)
+        self._open_tasks[task.id] = task
+        if self.idle.is_set():
+            self.idle = trio.Event()
+        self._emit(TaskQueued(name, task.id, len(text)))
+        assert self._watchers is not None
+        self._watchers.start_soon(self._watch, agent, task)
+        return task
+
+    def cancel(self, task: Task) -> None:
+        """End a task that its caller no longer wants."""
+        error = TaskError("cancelled", "the task was cancelled by its caller.", "", task.times())
+        if task.settle(error):
+            self._agents[task.agent].forget_settled()
+
+    def client_lost(self, task: Task) -> None:
+        """The connection of a task's caller is lost: it runs on for the grace, then ends."""
+        if self._watchers is not None:
+            self._watchers.start_soon(self._cancel_later, task)
+
+    async def warmup(self, name: str) -> Ready:
+        """The agent's process, started if need be, once it is ready.
+
+        Raises:
+            PoolError: there will be none.
+        """
+        self._check_call()
+        self.define(name)
+        agent = await self._agent(name)
+        warmup = agent.ask_for_process()
+        await warmup.done.wait()
+        if isinstance(warmup.answer, Ready):
+            return warmup.answer
+        assert warmup.answer is not None
+        raise PoolError(warmup.answer)
+
+    async def reset(self, name: str) -> dict[str, Any]:
+        """Kill the agent's process and all that it started; returns what was there.
+
+        Everything is gone when this returns. The task in hand ends with `agent_reset`; those
+        that wait go on waiting. An agent that is down is brought up again.
+
+        Raises:
+            PoolError: there is no such agent.
+        """
+        self._check_call()
+        agent = self._agents.get(name)
+        if agent is None:
+            self.define(name)
+            return {"agent": name, "was": "stopped", "pid": None}
+        was, pid = agent.state, agent.ready.pid if agent.ready else None
+        worker = self._workers.get(name)
+        if worker is not None:
+            await worker.reset()
+        else:
+            await self._start_afresh(agent)
+        return {"agent": name, "was": was, "pid": pid}
+
+    async def list(self) -> list[dict[str, Any]]:
+        """Every defined agent, running or not, and how it does; sorted by name.
+
+        Raises:
+            PoolError: the pool is degraded.
+        """
+        self._check_call()
+        rows = []
+        for entry in self._catalogue.all():
+            row = self._row(entry)
+            agent = self._agents.get(entry.name)
+            if agent is not None and agent.memory is not None:
+                row["memory_bytes"] = await agent.memory()
+            rows.append(row)
+        return rows
+
+    # inside
+
+    def _check_call(self) -> None:
+        self._check_config()
+        if self._stopping:
+            raise PoolError(_stopping_error())
+
+    def _timeout_s(self, name: str, asked: float | None) -> float:
+        if asked is not None:
+            return asked
+        return _timeout_of(self._environ) or self.settings(name).task_timeout
+
+    async def _agent(self, name: str) -> Agent:
+        agent = self._agents.get(name)
+        if agent is None:
+            agent = Agent(name, lambda: self.settings(name).queue_limit)
+            self._agents[name] = agent
+            await self._tree.start_child(self._spec(agent))
+        elif agent.down is not None:
+            await self._revive(agent)
+        return agent
+
+    async def _revive(self, agent: Agent) -> None:
+        """Start a down agent again, if its cool-down is over or what it starts has changed."""
+        assert agent.down is not None
+        cool_down_s = self._config.defaults.supervisor.cool_down
+        rested = trio.current_time() - agent.down.since >= cool_down_s
+        if not rested and self._launch_key(agent) == agent.down.launch_key:
+            raise PoolError(agent.down_error())
+        await self._start_afresh(agent)
+
+    def _launch_key(self, agent: Agent) -> object:
+        definition = self.define(agent.name)
+        cli = self._clis.find()
+        return definition.digest, cli.argv, cli.key
+
+    async def _start_afresh(self, agent: Agent) -> None:
+        """Start the agent's supervisor anew, with nothing counted against it."""
+        agent.down = None
+        agent.eager = False
+        agent.state = "stopped"
+        await self._tree.terminate_child(agent.name)
+        try:
+            await self._tree.restart_child(agent.name)
+        except ChildError as error:
+            if error.code != "running":  # somebody else was first
+                raise
+
+    def _spec(self, agent: Agent) -> ChildSpec:
+        async def supervise(
+            *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED
+        ) -> None:
+            worker = ChildSpec(
+                f"{agent.name}#0",
+                self._work(agent),
+                restart=self.settings(agent.name).restart,
+                shutdown="infinity",  # it ends its process by itself, and in bounded time
+            )
+
+            def on_event(event: Event) -> None:
+                self._on_tree_event(agent, event)
+
+            supervisor = Supervisor(agent.name, self._flags(), [worker], on_event=on_event)
+            await supervisor.run(task_status=task_status)
+
+        return ChildSpec(agent.name, supervise, restart="transient", type="supervisor")
+
+    def _work(self, agent: Agent) -> Any:
+        async def work(*, task_status: trio.TaskStatus[object]) -> None:
+            worker = Worker(agent, self._around)
+            self._workers[agent.name] = worker
+            try:
+                await worker.run(task_status=task_status)
+            finally:
+                del self._workers[agent.name]
+
+        return work
+
+    def _flags(self) -> SupervisorFlags:
+        table = self._config.defaults.supervisor
+        backoff = Backoff(
+            initial_s=table.backoff.initial,
+            maximum_s=table.backoff.maximum,
+            jitter=table.backoff.jitter,
+            reset_after_s=table.backoff.reset_after,
+        )
+        return SupervisorFlags(table.strategy, table.intensity, table.period, backoff)
+
+    def _on_tree_event(self, agent: Agent, event: Event) -> None:
+        match event:
+            case ChildRestarting(delay_s=delay_s):
+                agent.state = "restarting"
+                agent.figures.restarts += 1
+                self._emit(WorkerRestarted(agent.name, round(delay_s, 3), agent.last_crash))
+            case ChildExited(cause=cause, asked=False):
+                agent.last_crash = str(cause)
+                if self.settings(agent.name).restart == "temporary":
+                    self._down(agent, f"{cause}, and it is not to be restarted")
+            case IntensityExceededEvent(cause=cause, intensity=intensity, period_s=period_s):
+                times = f"{intensity + 1} times within {period_s:g} s"
+                self._down(agent, f"it failed {times}, at last because {cause}")
+            case _:
+                pass
+
+    def _down(self, agent: Agent, reason: str) -> None:
+        agent.go_down(reason)
+        self._emit(AgentDown(agent.name, reason))
+
+    async def _watch(self, agent: Agent, task: Task) -> None:
+        with trio.move_on_at(task.deadline):
+            await task.settled.wait()
+        if task.settle(_deadline_error(task)):
+            agent.forget_settled()
+        del self._open_tasks[task.id]
+        if not self._open_tasks:
+            self.idle.set()
+        done = isinstance(task.outcome, TaskResult)
+        agent.figures.tasks_done += done
+        agent.figures.tasks_failed += not done
+        code = task.outcome.code if isinstance(task.outcome, TaskError) else "result"
+        cost = task.outcome.cost_usd if isinstance(task.outcome, TaskResult) else None
+        self._emit(TaskEnded(agent.name, task.id, code, **task.times(), cost_usd=cost))
+
+    async def _cancel_later(self, task: Task) -> None:
+        with trio.move_on_after(self._config.pool.disconnect_grace):
+            await task.settled.wait()
+        self.cancel(task)
+
+    def _row(self, entry: AgentDefinition | BrokenDefinition) -> dict[str, Any]:
+        agent = self._agents.get(entry.name) or Agent(entry.name, lambda: 0)
+        row: dict[str, Any] = {
+            "name": entry.name,
+            "description": "",
+            "state": agent.state,
+            "pid": agent.ready.pid if agent.ready else None,
+            "memory_bytes": None,
+            "tasks_done": agent.figures.tasks_done,
+            "tasks_failed": agent.figures.tasks_failed,
+            "restarts": agent.figures.restarts,
+            "recycles": agent.figures.recycles,
+            "uptime_s": round(time.time() - agent.started_at, 1) if agent.started_at else None,
+            "queue_length": len(agent.queue),
+            "reset_by": agent.reset_by,
+            "origin": entry.origin,
+            "source": str(entry.source),
+            "warnings": [],
+            "error": agent.down_error().message if agent.down else None,
+        }
+        if isinstance(entry, BrokenDefinition):
+            return row | {"state": "broken", "error": _broken_error(entry).message}
+        warnings = [str(finding) for finding in entry.warnings]
+        return row | {"description": entry.description, "warnings": warnings}
+
+
+def _timeout_of(environ: Mapping[str, str]) -> float | None:
+    """Seconds of `TASK_TIMEOUT_MS`, or None where it is not set."""
+    value = environ.get("TASK_TIMEOUT_MS")
+    if not value:
+        return None
+    if not (value.isascii() and value.isdigit() and int(value) > 0):
+        reason = (
+            f'"{value}" does not fit: a whole number of milliseconds above 0 is allowed. It is '
+            "settled when the pool starts: mend it, then run agent-pool stop"
+        )
+        raise ConfigError([Problem(Path("environment"), None, "TASK_TIMEOUT_MS", reason)])
+    return int(value) / 1000
+
+
+def _check_text(text: str) -> None:
+    if not text.strip():
+        raise PoolError(
+            TaskError("task_empty", "the task is empty.", "Say what the agent is to do.")
+        )
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > TASK_LIMIT:
+        raise PoolError(
+            TaskError(
+                "task_too_large",
+                f"the task is {size} bytes long; {TASK_LIMIT} are allowed.",
+                "Put the material into a file of the project, and name the file in the task.",
+            )
+        )
+
+
+def _stopping_error() -> TaskError:
+    return TaskError(
+        "pool_stopping", "the pool is being stopped.", "The next connection starts a new one."
+    )
+
+
+def _deadline_error(task: Task) -> TaskError:
+    times = task.times()
+    return TaskError(
+        "deadline_exceeded",
+        f"the task was not done within {task.timeout_s:g} s: it waited {times['waited_s']:.1f} s "
+        f"and ran {times['ran_s']:.1f} s; at the end the agent was: {task.doing.value}.",
+        "Give it more time (timeout_s), or a smaller task.",
+        times,
+    )
+
+
+def _unknown_error(unknown: UnknownAgent) -> TaskError:
+    near = f" Did you mean {' or '.join(unknown.suggestions)}?" if unknown.suggestions else ""
+    folders = ", ".join(str(folder) for folder in unknown.folders_searched)
+    return TaskError(
+        "unknown_agent",
+        f'there is no agent "{unknown.name}".{near}',
+        f"Agents are the files <name>.md in: {folders}. The tool list shows them.",
+        {"suggestions": list(unknown.suggestions)},
+    )
+
+
+def _broken_error(broken: BrokenAgent | BrokenDefinition) -> TaskError:
+    findings = [str(finding) for finding in broken.findings]
+    return TaskError(
+        "agent_broken",
+        f'the definition of "{broken.name}" is wrong: {"; ".join(findings)}',
+        "Mend the file; the next call reads it again.",
+        {"findings": findings},
+    )

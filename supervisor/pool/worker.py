@@ -1,0 +1,471 @@
+"""The worker: one supervised actor that owns no process or one, and serves one agent's queue.
+
+It is always a running child of its supervisor. The first start of its process, a planned
+replacement and an eviction happen inside it; only an *unplanned* end of the process ends the
+worker too, as a crash, for the supervisor to deal with.
+"""
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import trio
+
+from supervisor.agents import AgentDefinition
+from supervisor.place import TAG
+from supervisor.pool.agent import Agent, Ready
+from supervisor.pool.agent_process import AgentProcess, ProcessGoneError
+from supervisor.pool.config import AgentTable
+from supervisor.pool.events import (
+    PoolEvent,
+    TaskStarted,
+    WorkerExited,
+    WorkerReady,
+    WorkerStarted,
+)
+from supervisor.pool.launch import (
+    OPTIONAL,
+    Cli,
+    CliFinder,
+    arguments,
+    check_version,
+    environment,
+    permission_mode,
+)
+from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
+from supervisor.process import Child, Command
+from supervisor.protocol import TurnResult
+
+UNSENT_LIMIT = 3
+"""Processes that may die before a task's line is written whole, until the task ends with it."""
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a worker needs of its pool."""
+
+    define: Callable[[str], AgentDefinition]
+    """An agent's definition as it is on disk now; raises PoolError."""
+    settings: Callable[[str], AgentTable]
+    """An agent's settings as they are now."""
+    clis: CliFinder
+    """Finds the CLI."""
+    environ: dict[str, str]
+    """The pool's environment, of which processes get a part."""
+    root: Path
+    """The folder that processes run in."""
+    mark: str
+    """The pool's own mark: the beginning of every tag."""
+    starting: trio.Semaphore
+    """Places for processes that are starting."""
+    emit: Callable[[PoolEvent], None]
+    """Where events go."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a process is started with."""
+
+    definition: AgentDefinition
+    """Its role."""
+    cli: Cli
+    """The program."""
+    mode: str
+    """Its permission mode."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Changes when a process would have to be replaced."""
+        return self.definition.digest, self.mode, self.cli.argv, self.cli.key
+
+
+class AgentCrashError(Exception):
+    """The process of an agent ended unplanned: the worker ends with it."""
+
+
+class Worker:
+    """One replica of an agent. `run` is the start of its child spec."""
+
+    def __init__(self, agent: Agent, around: Surroundings) -> None:
+        """`agent` outlives this worker; `around` is its pool's."""
+        self._agent = agent
+        self._around = around
+        self._life = trio.CancelScope()
+        self._resets: list[trio.Event] = []
+        self._stopping: TaskError | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve the agent's queue until cancelled.
+
+        Raises:
+            AgentCrashError: the process ended unplanned, or could not be started.
+        """
+        task_status.started(self)
+        while True:
+            with trio.CancelScope() as self._life:
+                crash = await self._live()
+                self._agent.eager = True
+                self._answer_resets()
+                raise crash
+            # A reset: the process is gone already.
+            self._agent.eager = False
+            self._agent.state = "stopped"
+            self._answer_resets()
+
+    async def reset(self) -> None:
+        """Kill the process's tree, end the task in hand, and wait until all of it is gone."""
+        done = trio.Event()
+        self._resets.append(done)
+        self._stopping = TaskError(
+            "agent_reset",
+            f'the agent "{self._agent.name}" was reset while it had this task.',
+            "Send the task again; what it had done to files stays done.",
+        )
+        self._life.cancel()
+        await done.wait()
+
+    def _answer_resets(self) -> None:
+        self._stopping = None
+        waiting, self._resets = self._resets, []
+        for done in waiting:
+            done.set()
+
+    # one process after the other
+
+    async def _live(self) -> AgentCrashError:
+        while True:
+            while not self._agent.wants_process:
+                self._agent.state = "stopped"
+                await self._agent.wait_poked()
+            try:
+                launch = self._prepare()
+            except PoolError as refused:
+                self._refuse_one(refused.error)
+                continue
+            crash = await self._own_process(launch)
+            if crash is not None:
+                return crash
+            self._agent.figures.recycles += 1
+            self._agent.eager = True
+
+    def _prepare(self) -> Launch:
+        definition = self._around.define(self._agent.name)
+        cli = self._around.clis.find()
+        mode = permission_mode(definition, self._settings.permission_mode)
+        return Launch(definition, cli, mode)
+
+    @property
+    def _settings(self) -> AgentTable:
+        return self._around.settings(self._agent.name)
+
+    def _refuse_one(self, error: TaskError) -> None:
+        """Nothing can be started: who asked first is told; nobody else is kept waiting for it."""
+        self._agent.eager = False
+        self._agent.answer_warmups(error)
+        task = self._agent.take()
+        if task is not None:
+            task.settle(error)
+
+    async def _own_process(self, launch: Launch) -> AgentCrashError | None:
+        """Start a process, serve with it, end it; None: its end was planned."""
+        self._agent.state = "starting"
+        self._agent.launch_key = launch.key
+        slot = StartSlot(self._around.starting)
+        await slot.acquire()
+        try:
+            began = time.monotonic()
+            try:
+                child = await Child.start(self._command(launch))
+            except (OSError, ValueError) as error:
+                return self._start_failed(f"cannot be started: {error}", ())
+            return await self._use(child, launch, slot, began)
+        finally:
+            slot.release()
+
+    def _command(self, launch: Launch) -> Command:
+        return Command(
+            argv=(
+                *launch.cli.argv,
+                *arguments(
+                    launch.definition, launch.mode, self._around.clis.capabilities(launch.cli)
+                ),
+            ),
+            cwd=self._around.root,
+            env=environment(self._around.environ, launch.mode),
+            tag_variable=TAG,
+            tag=f"{self._around.mark}.{next(_numbers)}",
+        )
+
+    async def _use(
+        self, child: Child, launch: Launch, slot: "StartSlot", began: float
+    ) -> AgentCrashError | None:
+        agent = self._agent
+        capabilities = self._around.clis.capabilities(launch.cli)
+        process = AgentProcess(child, agent.name, capabilities, self._around.emit, agent.poke)
+        agent.started_at = time.time()
+        agent.memory = child.memory
+        self._around.emit(WorkerStarted(agent.name, child.pid))
+        end = End("reset")
+        # A process that is to end in order must be listened to until it has.
+        attending = trio.CancelScope(shield=True)
+
+        async def attend() -> None:
+            with attending:
+                await process.attend()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(attend)
+            try:
+                end = await self._start_and_serve(process, launch, slot, began)
+            finally:
+                status = await self._end(process, end)
+                attending.cancel()
+        return self._crash(process, end, status)
+
+    async def _end(self, process: AgentProcess, end: "End") -> int | None:
+        """End the process and everything that it started; returns its exit status."""
+        agent = self._agent
+        agent.ready = agent.started_at = agent.memory = None
+        with trio.CancelScope(shield=True):
+            if not self._resets and end.kind in ("reset", "replace"):
+                await process.end_in_order(self._settings.shutdown)
+            status = await process.child.end()
+        planned = end.kind in ("reset", "replace", "unresponsive")
+        self._around.emit(WorkerExited(agent.name, process.child.pid, status, planned))
+        return status
+
+    async def _start_and_serve(
+        self, process: AgentProcess, launch: Launch, slot: "StartSlot", began: float
+    ) -> "End":
+        agent = self._agent
+        limit_s = self._settings.start_timeout
+        try:
+            if not await process.initialize(launch.definition.system_prompt, limit_s):
+                return End("silent start")
+        except ProcessGoneError:
+            return End("start")
+        slot.release()
+        agent.ready = Ready(process.child.pid, round(time.monotonic() - began, 4))
+        agent.state = "idle"
+        agent.eager = False
+        self._around.emit(WorkerReady(agent.name, agent.ready.pid, agent.ready.ready_s))
+        return await self._serve_all(process, launch, agent.ready)
+
+    async def _serve_all(self, process: AgentProcess, launch: Launch, ready: Ready) -> "End":
+        agent = self._agent
+        while True:
+            if process.gone:
+                return End("idle")
+            agent.answer_warmups(ready)
+            agent.state = "idle"
+            if not agent.queue:
+                await agent.wait_poked()
+                continue
+            try:
+                if self._around.define(agent.name).digest != launch.definition.digest:
+                    return End("replace")
+            except PoolError as refused:
+                self._refuse_one(refused.error)
+                continue
+            task = agent.take()
+            if task is not None:
+                end = await self._serve(process, task)
+                if end is not None:
+                    return end
+
+    # one task
+
+    async def _serve(self, process: AgentProcess, task: Task) -> "End | None":
+        """Bring one task to its outcome and the context back; None: ready for the next."""
+        agent = self._agent
+        agent.current, agent.state = task, "busy"
+        try:
+            result = await self._attempt(process, task)
+        except ProcessGoneError:
+            return End("task", task)
+        except trio.Cancelled:
+            task.settle(self._stopping or restarted_error(agent.name))
+            raise
+        finally:
+            agent.current = None
+            process.on_activity = lambda _: None
+        try:
+            if result is not None:
+                task.settle(self._outcome(process, result))
+            elif not await process.interrupt(self._settings.interrupt_grace):
+                return End("unresponsive")
+            agent.state = "resetting"
+            if not await process.reset(self._settings.control_timeout):
+                return End("replace")
+        except ProcessGoneError:
+            return End("idle")
+        finally:
+            agent.reset_by = process.reset_by
+        return None
+
+    async def _attempt(self, process: AgentProcess, task: Task) -> TurnResult | None:
+        """The result of `task`; None: somebody else settled it, at its deadline for example."""
+
+        def doing(text: str) -> None:
+            task.doing.value = text
+
+        task.started_at = trio.current_time()
+        task.pid = process.child.pid
+        process.on_activity = doing
+        doing("starting")
+        self._around.emit(TaskStarted(self._agent.name, task.id, task.pid))
+        result = None
+        with trio.CancelScope() as until_settled:
+            task.on_settled = until_settled.cancel
+            await process.send_task(task.text)
+            task.attempts += 1
+            task.sent_whole = True
+            result = await process.result()
+        task.on_settled = None
+        return result
+
+    def _outcome(self, process: AgentProcess, result: TurnResult) -> TaskResult | TaskError:
+        try:
+            check_version(process.version, " ".join(self._around.clis.find().argv))
+        except PoolError as refused:
+            return refused.error
+        if result.ok:
+            return TaskResult(
+                result.text, result.usage, result.cost_usd, result.session_id, result.denials
+            )
+        return failed_error(self._agent.name, result)
+
+    # what an end means
+
+    def _crash(
+        self, process: AgentProcess, end: "End", status: int | None
+    ) -> AgentCrashError | None:
+        """What the supervisor is told of an end, after those whom it concerns."""
+        if end.kind in ("reset", "replace", "unresponsive"):
+            return None
+        how = exit_in_words(status)
+        stderr = tuple(process.stderr)
+        if end.kind == "silent start":
+            limit_s = self._settings.start_timeout
+            return self._start_failed(f"did not become ready within {limit_s:g} s", stderr)
+        if end.kind == "start" and self._learned_option(process, stderr):
+            return None
+        if end.kind == "start":
+            return self._start_failed(f"{how} before it was ready", stderr)
+        if end.task is not None:
+            self._settle_crashed(end.task, how, status, process)
+        return AgentCrashError(f"its process {how} {'in a task' if end.task else 'while idle'}")
+
+    def _learned_option(self, process: AgentProcess, stderr: tuple[str, ...]) -> bool:
+        """Whether it ended over an option that it can do without, and will not be given again."""
+        said = "\n".join(stderr)
+        refused = {o for o in OPTIONAL if f"unknown option '{o}'" in said}
+        new = refused - process.capabilities.unknown_options
+        process.capabilities.unknown_options |= new
+        return bool(new)
+
+    def _settle_crashed(
+        self, task: Task, how: str, status: int | None, process: AgentProcess
+    ) -> None:
+        task.unsent += not task.sent_whole
+        if not task.sent_whole and task.unsent < UNSENT_LIMIT:
+            self._agent.put_back(task)
+            return
+        doing = f" It was last seen: {process.doing}." if process.doing else ""
+        last = f" Its last words: {process.stderr[-1]}" if process.stderr else ""
+        task.settle(
+            TaskError(
+                "agent_crashed",
+                f'the process of "{task.agent}" {how} in the middle of this task.{doing}{last}',
+                "It is being restarted. The task may have had effects: look before you send it "
+                "again.",
+                {
+                    "exit_status": status,
+                    "stderr": list(process.stderr),
+                    "doing": process.doing,
+                    "pid": process.child.pid,
+                },
+            )
+        )
+
+    def _start_failed(self, how: str, stderr: tuple[str, ...]) -> AgentCrashError:
+        agent = self._agent
+        said = f" Its stderr: {' | '.join(stderr[-5:])}" if stderr else ""
+        self._refuse_one(
+            TaskError(
+                "agent_start_failed",
+                f'the process of "{agent.name}" {how}.{said}',
+                "It is tried again, a few times. Check that the CLI runs by itself "
+                "(CLAUDE_CLI says which) and is logged in.",
+                {"stderr": list(stderr)},
+            )
+        )
+        return AgentCrashError(f"its process {how}{'.' + said if said else ''}")
+
+
+@dataclass(frozen=True)
+class End:
+    """Why a process is ended or has ended."""
+
+    kind: str
+    """reset, replace, unresponsive: we end it. start, silent start, idle, task: it failed."""
+    task: Task | None = None
+    """The task in hand."""
+
+
+class StartSlot:
+    """One of the few places for processes that are starting; may be given back early."""
+
+    def __init__(self, places: trio.Semaphore) -> None:
+        self._places = places
+        self._held = False
+
+    async def acquire(self) -> None:
+        """Wait for a place."""
+        await self._places.acquire()
+        self._held = True
+
+    def release(self) -> None:
+        """Give it back, where it is held."""
+        if self._held:
+            self._held = False
+            self._places.release()
+
+
+def exit_in_words(status: int | None) -> str:
+    """How a process ended, to follow its name."""
+    if status is None:
+        return "would not end"
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
+
+
+def restarted_error(agent: str) -> TaskError:
+    """`agent_restarted`: the worker was stopped with its supervisor."""
+    return TaskError(
+        "agent_restarted",
+        f'the agent "{agent}" was restarted while it had this task.',
+        "Send the task again; what it had done to files stays done.",
+    )
+
+
+def failed_error(agent: str, result: TurnResult) -> TaskError:
+    """The error of a task that the CLI itself reports as failed."""
+    said = result.text or "; ".join(result.errors) or f"it ended with {result.subtype}"
+    data = {"subtype": result.subtype, "api_error_status": result.api_error_status}
+    if result.subtype == "success" and not result.aborted:
+        return TaskError("api_error", f'the model could not serve "{agent}": {said}', "", data)
+    if result.aborted:
+        return TaskError(
+            "agent_aborted", f'"{agent}" was interrupted from inside: {said}', "", data
+        )
+    return TaskError("agent_failed", f'"{agent}" ended with {result.subtype}: {said}', "", data)
