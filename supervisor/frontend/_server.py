@@ -1,0 +1,208 @@
+"""The MCP server on the pool's local socket: one session a connection, one server for all."""
+
+import contextlib
+import errno
+import json
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import mcp_types
+import trio
+from mcp.server import Server
+
+from supervisor import __version__
+from supervisor.frontend._tools import CLIENT, TOOLS, Client, Context, call_tool, error_result
+from supervisor.frontend._transport import LineReader, LineWriter
+from supervisor.place import HELLO_LIMIT, Place, differences, parse_hello
+from supervisor.pool import Pool, TaskError
+
+INSTRUCTIONS = """\
+agent-pool keeps a pool of AI agents, each with a role of its own, ready for tasks. Delegate a \
+piece of work with `invoke` when an agent's description fits it: the agent works in this \
+project's folder, in a fresh context, and returns only its answer, so long reading and searching \
+stays out of this conversation. `list` names the agents. Write the task so that it stands alone: \
+goal, files, limits, what to return and how short. Agents keep their processes between tasks, so \
+there is nothing to start or stop; after an error, its text says what to do."""
+
+HELLO_DEADLINE_S = 10.0
+"""Seconds that a new connection has to say hello."""
+
+FLUSH_S = 2.0
+"""Seconds that the last answers have to go out when the pool stops."""
+
+
+@dataclass
+class FrontEnd:
+    """Serves a pool on a listening socket, and knows who is connected."""
+
+    pool: Pool
+    """What the calls are put to."""
+    place: Place
+    """Where the socket is."""
+    variables: dict[str, str]
+    """What whoever started the pool settled; clients that differ are refused."""
+    on_fault: Callable[[Exception], None]
+    """Called with what should never happen."""
+    clients: int = 0
+    """Connections that have said hello."""
+    calls: int = 0
+    """Tool calls that have not been answered yet."""
+    changed: trio.Event = field(default_factory=trio.Event)
+    """Set, and replaced, when `clients` or `calls` changes."""
+
+    def __post_init__(self) -> None:
+        self._server: Server[Any] = Server(
+            "agent-pool",
+            version=__version__,
+            title="agent-pool",
+            instructions=INSTRUCTIONS,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+        )
+
+    async def run(
+        self,
+        listener: trio.SocketListener,
+        *,
+        task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until cancelled; no connection's trouble is another's."""
+        async with trio.open_nursery() as nursery:
+            task_status.started(self)
+            while True:
+                try:
+                    stream = await listener.accept()
+                except trio.ClosedResourceError:
+                    await trio.sleep_forever()  # the door is closed; those inside are served
+                except OSError as error:
+                    if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                        raise
+                    await trio.sleep(0.1)  # until a descriptor is free again
+                    continue
+                nursery.start_soon(self._serve_safely, stream)
+
+    async def flush(self) -> None:
+        """Wait until the calls under way have been answered, but not for long."""
+        with trio.move_on_after(FLUSH_S):
+            while self.calls:
+                await self.changed.wait()
+
+    async def _serve_safely(self, stream: trio.SocketStream) -> None:
+        async with stream:
+            try:
+                await self._serve(stream)
+            except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+                pass  # this client has gone in the middle of something
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        if not _same_user(stream.socket):
+            return
+        hello = None
+        with trio.move_on_after(HELLO_DEADLINE_S):
+            hello = await self._hello(stream)
+        if not hello:
+            return
+        client = Client()
+        CLIENT.set(client)
+
+        def lost() -> None:
+            client.lost = True
+
+        self._count(clients=1)
+        try:
+            await self._server.run(
+                LineReader(stream, lost),
+                LineWriter(stream),
+                self._server.create_initialization_options(),
+            )
+        finally:
+            self._count(clients=-1)
+
+    async def _hello(self, stream: trio.SocketStream) -> bool:
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = await stream.receive_some(1)  # what follows belongs to the MCP session
+            if not byte or len(line) > HELLO_LIMIT:
+                return False
+            line += byte
+        answer: dict[str, object] = {"agent-pool": 1, "version": __version__, "pid": os.getpid()}
+        try:
+            found = differences(self.variables, parse_hello(line), __version__)
+        except ValueError as error:
+            found = [str(error)]
+        if found:
+            answer["error"] = (
+                f"the pool of {self.place.root} runs with other settings; {'; '.join(found)}. "
+                "Run `agent-pool stop` there, and connect again: the next pool takes yours."
+            )
+        await stream.send_all(_json_line(answer))
+        return not found
+
+    def _count(self, clients: int = 0, calls: int = 0) -> None:
+        self.clients += clients
+        self.calls += calls
+        self.changed.set()
+        self.changed = trio.Event()
+
+    async def _list_tools(
+        self, context: Context, params: mcp_types.PaginatedRequestParams | None
+    ) -> mcp_types.ListToolsResult:
+        return mcp_types.ListToolsResult(tools=[tool.declared() for tool in TOOLS.values()])
+
+    async def _call_tool(
+        self, context: Context, params: mcp_types.CallToolRequestParams
+    ) -> mcp_types.CallToolResult:
+        self._count(calls=1)
+        try:
+            return await call_tool(self.pool, params.name, params.arguments, context)
+        except Exception as error:
+            # A fault of the pool itself: the SDK would tell neither the client nor the log.
+            self.on_fault(error)
+            return error_result(
+                TaskError("internal_error", f"the pool failed: {error!r}.", "Its log says more.")
+            )
+        finally:
+            self._count(calls=-1)
+
+
+def listen(place: Place) -> trio.SocketListener:
+    """The pool's listening socket, mode 0600, in place of one that a dead pool left.
+
+    For the holder of the pool's lock alone.
+
+    Raises:
+        OSError: it cannot be made there.
+    """
+    close(place)
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        server.bind(place.socket)
+    finally:
+        os.umask(before)
+    server.listen(256)
+    if place.socket != place.link:
+        os.symlink(place.socket, place.link)
+    return trio.SocketListener(trio.socket.from_stdlib_socket(server))
+
+
+def close(place: Place) -> None:
+    """Take the socket away: from now on a client that comes finds none."""
+    for path in (place.socket, place.link):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _same_user(connection: trio.socket.SocketType) -> bool:
+    """Whether the other end is this user; the folder's mode sees to it where nothing tells."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    facts = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(facts[4:8], "little") in (os.getuid(), 0)
+
+
+def _json_line(value: dict[str, object]) -> bytes:
+    return json.dumps(value).encode() + b"\n"

@@ -1,0 +1,9 @@
+"""The structured log: one JSON object a line, in the pool's state folder.
+
+What the pool emits as events, and what libraries log, goes through one structlog pipeline into
+one file, which is rotated by size. Values that look like secrets are not written.
+"""
+
+from supervisor.logs._pipeline import open_log, redact
+
+__all__ = ["open_log", "redact"]

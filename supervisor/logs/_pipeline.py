@@ -1,0 +1,93 @@
+"""The pipeline: events and library messages → one redacted JSON line each → a rotated file."""
+
+import logging
+import logging.handlers
+import os
+import re
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from structlog.types import Processor
+
+_SECRET_NAME = re.compile(r"(?i)(api_?key|token|secret|password|passphrase|authorization|cookie)$")
+_SECRET_VALUE = re.compile(
+    r"\bsk-[A-Za-z0-9_-]{8,}"  # Anthropic's and others' keys
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
+    r"|\bgh[pousr]_[A-Za-z0-9]{20,}"
+    r"|(?i:\bbearer\s+)[A-Za-z0-9._~+/-]{8,}=*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*"
+)
+_HIDDEN = "[redacted]"
+
+
+def redact(value: Any) -> Any:
+    """`value` without what looks like a secret, by the name it has or by its own look."""
+    if isinstance(value, str):
+        return _SECRET_VALUE.sub(_HIDDEN, value)
+    if isinstance(value, Mapping):
+        return {
+            key: _HIDDEN if _is_secret(key, inner) else redact(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [redact(inner) for inner in value]
+    return value
+
+
+def _is_secret(key: object, value: object) -> bool:
+    return isinstance(key, str) and isinstance(value, str) and bool(_SECRET_NAME.search(key))
+
+
+def _redact_event(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    redacted: dict[str, Any] = redact(event)
+    return redacted
+
+
+def open_log(path: Path, level: str, max_bytes: int, keep: int) -> Any:
+    """Open the log at `path`, and send what libraries log there too; returns its logger.
+
+    Args:
+        path: the file; it and its followers are mode 0600.
+        level: debug, info, warning or error; what is less is not written.
+        max_bytes: size of one file before the next begins.
+        keep: older files that are kept, as `path.1`, `path.2`, …
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    handler = logging.handlers.RotatingFileHandler(
+        path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8", errors="backslashreplace"
+    )
+    os.chmod(path, 0o600)
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _redact_event,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    library = logging.getLogger()
+    library.handlers = [handler]
+    library.setLevel(logging.WARNING)
+    ours = logging.getLogger("agent_pool")
+    ours.setLevel(level.upper())
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    return structlog.stdlib.get_logger("agent_pool")
