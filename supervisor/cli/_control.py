@@ -1,0 +1,146 @@
+"""`stop` and `status`: they work without a pool, and look at the one that runs.
+
+`status` asks the pool over MCP, like any other client.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import time
+from typing import Any
+
+from supervisor import __version__
+from supervisor.cli._client import ClientError, LineClient
+from supervisor.place import Place, hello_line, parse_hello
+
+STOP_DEADLINE_S = 60.0
+"""How long `stop` waits for the pool and all of its processes to be gone."""
+
+ANSWER_DEADLINE_S = 10.0
+"""How long a pool may take to answer."""
+
+
+def stop(place: Place, as_json: bool) -> int:
+    """Stop the pool and wait until it has gone; 0 also where none runs."""
+    holder = place.holder()
+    if holder is None:
+        _say(as_json, {"stopped": False, "root": place.root}, f"no pool of {place.root} runs")
+        return 0
+    pid = holder.get("pid")
+    if not isinstance(pid, int):
+        pid = _pid_of_answer(place)
+    if pid is None:
+        _say(as_json, {"stopped": False}, "a pool is just starting; try again in a second")
+        return 1
+    if not _end_process(pid):
+        text = f"the pool (pid {pid}) has not ended within {STOP_DEADLINE_S:.0f} s"
+        _say(as_json, {"stopped": False, "pid": pid}, text)
+        return 1
+    text = f"stopped the pool of {place.root} (pid {pid})"
+    _say(as_json, {"stopped": True, "pid": pid, "root": place.root}, text)
+    return 0
+
+
+def _end_process(pid: int) -> bool:
+    """Have a process end, and wait until it has; False: it does not, in time."""
+    deadline = time.monotonic() + STOP_DEADLINE_S
+    with contextlib.suppress(ProcessLookupError):
+        if hasattr(os, "pidfd_open"):
+            # Also for an ended process that nobody has reaped, as in a container without init.
+            fd = os.pidfd_open(pid)
+            try:
+                signal.pidfd_send_signal(fd, signal.SIGTERM)
+                ended, _, _ = select.select([fd], [], [], STOP_DEADLINE_S)
+            finally:
+                os.close(fd)
+            return bool(ended)
+        os.kill(pid, signal.SIGTERM)
+        while time.monotonic() < deadline:
+            os.kill(pid, 0)
+            time.sleep(0.01)
+        return False
+    return True
+
+
+def status(place: Place, as_json: bool) -> int:
+    """Say how the pool does; 0 where one runs, 3 where none does, 1 where it does not answer."""
+    facts: dict[str, Any] = {"running": place.holder() is not None, "root": place.root}
+    facts |= {"state_folder": place.folder, "log": place.log}
+    if not facts["running"]:
+        _say(as_json, facts, f"no pool of {place.root} runs; the next client starts one")
+        return 3
+    try:
+        answer, result = _ask_list(place)
+    except (OSError, ValueError, ClientError) as error:
+        _say(as_json, facts | {"error": str(error)}, f"the pool does not answer: {error}")
+        return 1
+    facts |= {"pid": answer.get("pid"), "version": answer.get("version")}
+    if result.get("isError"):
+        facts["problem"] = result["content"][0]["text"]
+        _say(as_json, facts, f"pool {facts['pid']} is degraded: {facts['problem']}")
+        return 1
+    facts["agents"] = result["structuredContent"]["agents"]
+    _say(as_json, facts, _table(facts))
+    return 0
+
+
+def _pid_of_answer(place: Place) -> int | None:
+    try:
+        answer, _ = _ask_list(place)
+    except (OSError, ValueError, ClientError):
+        return None
+    pid = answer.get("pid")
+    return pid if isinstance(pid, int) else None
+
+
+def _ask_list(place: Place) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The pool's answer to hello, and to a call of `list`.
+
+    Raises:
+        OSError, ValueError, ClientError: it does not answer, or not as a pool does.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(ANSWER_DEADLINE_S)
+        connection.connect(place.socket)
+        with connection.makefile("rwb") as lines:
+            lines.write(hello_line(__version__, place.root, None))
+            lines.flush()
+            answer = parse_hello(lines.readline())
+            if "error" in answer:
+                raise ValueError(answer["error"])
+            client = LineClient(lines, lines)
+            client.initialize("agent-pool status")
+            return answer, client.call("list")
+
+
+def _table(facts: dict[str, Any]) -> str:
+    rows = [("AGENT", "STATE", "PID", "MEMORY", "DONE", "FAILED", "RESTARTS", "WAITING")]
+    for agent in facts["agents"]:
+        memory = agent["memory_bytes"]
+        rows.append(
+            (
+                agent["name"],
+                agent["state"],
+                str(agent["pid"] or "-"),
+                f"{memory / 2**20:.0f} MiB" if memory else "-",
+                str(agent["tasks_done"]),
+                str(agent["tasks_failed"]),
+                str(agent["restarts"]),
+                str(agent["queue_length"]),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [f"pool {facts['pid']} (version {facts['version']}) of {facts['root']}"]
+    lines += [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    lines += [f"  {a['name']}: {a['error']}" for a in facts["agents"] if a["error"]]
+    lines.append(f"log: {facts['log']}")
+    return "\n".join(lines)
+
+
+def _say(as_json: bool, facts: dict[str, Any], text: str) -> None:
+    print(json.dumps(facts) if as_json else text)

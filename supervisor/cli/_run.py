@@ -1,0 +1,206 @@
+"""`agent-pool run`: the pool in the foreground, from its lock to its last process."""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import resource
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from supervisor import __version__
+from supervisor.agents import Folders
+from supervisor.frontend import FrontEnd, close, listen
+from supervisor.logs import open_log
+from supervisor.place import Place, PlaceError, settled_variables
+from supervisor.pool import ConfigFiles, Pool, PoolEvent
+from supervisor.process import become_subreaper, end_everything_below, reap_adopted_forever
+from supervisor.tree import ChildSpec, Supervisor, SupervisorFlags
+
+LOCK_PATIENCE_S = 60.0
+"""How long a new pool waits for one that is ending."""
+
+PACKAGE = Path(__file__).parent.parent
+
+
+def built_in() -> Path:
+    """The folder that holds the built-in agents, skills, expertise and config."""
+    packed = PACKAGE / "_builtin"
+    return packed if packed.is_dir() else PACKAGE.parent
+
+
+class Busy(Exception):  # noqa: N818 - what it is, not an error
+    """Another pool serves this root already."""
+
+
+def run(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int:
+    """Be the pool of `place` until told to stop; returns the exit status.
+
+    Args:
+        place: whose pool.
+        environ: settles how agents are started.
+        cwd: what relative paths in `environ` are relative to.
+        linger: end by itself, some time after the last client and task.
+    """
+    try:
+        place.prepare()
+        take_lock(place)
+    except PlaceError as error:
+        return _fail(str(error))
+    except Busy:
+        if linger:
+            return 0  # whoever started this one joins the other
+        return _fail(f"a pool of {place.root} runs already; agent-pool stop ends it")
+    _raise_descriptor_limit()
+    return trio.run(_Program(place, environ, cwd, linger).main)
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"agent-pool: {message}\n")
+    return 1
+
+
+def take_lock(place: Place) -> None:
+    """Hold the pool's lock until this program ends, once an ending pool has let go of it.
+
+    Raises:
+        Busy: the pool that holds it serves.
+        PlaceError: it cannot be had.
+    """
+    fd = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            pass
+        if os.path.exists(place.socket):
+            os.close(fd)
+            raise Busy
+        if time.monotonic() > deadline:
+            os.close(fd)
+            raise PlaceError(f"the pool that holds {place.lock} does not end: {place.holder()}")
+        time.sleep(0.01)
+    os.ftruncate(fd, 0)
+    # The descriptor is never closed: who finds the lock free is to find this program gone.
+    os.pwrite(fd, json.dumps({"pid": os.getpid(), "version": __version__}).encode(), 0)
+
+
+def _raise_descriptor_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # macOS refuses "unlimited"; the soft limit serves a small pool as well.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class _Program:
+    """The running pool and what belongs to it."""
+
+    def __init__(self, place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> None:
+        variables = settled_variables(environ, cwd)
+        settled = {**environ, **variables}
+        home = Path(environ.get("HOME") or Path.home())
+        root = Path(place.root)
+        files = ConfigFiles.find(root, settled, built_in() / "config" / "pool.toml")
+        folders = Folders.resolve(root, settled, home, built_in())
+        self._place = place
+        self._linger = linger
+        self._pool = Pool(root, settled, files, folders, self._emit)
+        logs = self._pool.config.logs
+        self._log: Any = open_log(Path(place.log), logs.level, logs.max_size, logs.keep)
+        self._front_end = FrontEnd(self._pool, place, variables, self._fault)
+        self._stop = trio.Event()
+        self._why = ""
+
+    async def main(self) -> int:
+        """Run the tree until it is to stop; end everything; returns the exit status."""
+        become_subreaper()
+        self._log.info("pool_started", root=self._place.root, version=__version__, pid=os.getpid())
+        if self._pool.problem:
+            self._log.error("pool_degraded", problem=self._pool.problem)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(reap_adopted_forever)
+                await nursery.start(self._await_signals)
+                # Whoever started this program waits for the socket.
+                await self._serve(listen(self._place))
+                nursery.cancel_scope.cancel()
+        finally:
+            close(self._place)
+            left = await end_everything_below()
+            self._log.info("pool_ended", why=self._why, processes_left=left)
+        return 1 if left else 0
+
+    async def _serve(self, listener: trio.SocketListener) -> None:
+        async def front_end(*, task_status: trio.TaskStatus[object]) -> None:
+            await self._front_end.run(listener, task_status=task_status)
+
+        root = Supervisor(
+            "root",
+            SupervisorFlags(intensity=5, period_s=60),
+            [
+                ChildSpec("agents", self._pool.run, type="supervisor"),
+                ChildSpec("front end", front_end, shutdown="infinity"),
+            ],
+            on_event=lambda event: self._log.debug("tree", happened=repr(event)),
+        )
+        async with trio.open_nursery() as nursery:
+            await nursery.start(root.run)
+            if self._linger:
+                nursery.start_soon(self._await_lingered)
+            await self._stop.wait()
+            self._log.info("pool_stopping", why=self._why)
+            # First the door, then the house: who comes now finds no socket, and waits for the
+            # next pool.
+            close(self._place)
+            listener.socket.close()
+            await self._pool.drain()
+            await self._front_end.flush()
+            nursery.cancel_scope.cancel()
+
+    async def _await_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
+        stopping = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        with trio.open_signal_receiver(*stopping) as signals:
+            task_status.started()
+            async for number in signals:
+                self._end(signal.Signals(number).name)
+
+    async def _await_lingered(self) -> None:
+        while True:
+            await self._until_unused()
+            with trio.move_on_after(self._pool.config.pool.linger):
+                await self._until_used()
+                continue
+            self._end("nobody has used it for a while")
+            return
+
+    async def _until_unused(self) -> None:
+        while self._front_end.clients or not self._pool.idle.is_set():
+            if self._front_end.clients:
+                await self._front_end.changed.wait()
+            else:
+                await self._pool.idle.wait()
+
+    async def _until_used(self) -> None:
+        while not self._front_end.clients:
+            await self._front_end.changed.wait()
+
+    def _end(self, why: str) -> None:
+        self._why = self._why or why
+        self._stop.set()
+
+    def _fault(self, error: Exception) -> None:
+        self._log.error("fault", exc_info=error)
+
+    def _emit(self, event: PoolEvent) -> None:
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(event).__name__).lower()
+        getattr(self._log, event.level)(name, **event.fields())
