@@ -1,7 +1,8 @@
 """The rule for the names of agents, skills and expertise.
 
 A name becomes a part of a path, a key of pool.toml and a word on a command line. So it is
-letters, digits, `-`, `_` and `.` and nothing else; that alone keeps `../agents-evil/x`,
+letters, digits, `-`, `_`, `.` and spaces inside (Claude Code's own files have such names)
+and nothing else; that alone keeps `../agents-evil/x`,
 absolute paths and control characters out, whatever a path join would make of them.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-ALLOWED = 'letters, digits, "-", "_" and ".", starting with a letter, a digit or "_"'
+ALLOWED = 'letters, digits, "-", "_", "." and spaces inside, starting with a letter, a digit or "_"'
 
 _MAX_CHARACTERS = 100
 
@@ -33,9 +34,9 @@ def refusal(name: str) -> str | None:
         return 'a name must not contain ".."'
     if len(name) > _MAX_CHARACTERS:
         return f"a name has at most {_MAX_CHARACTERS} characters"
-    if name[0] in "-.":
+    if name[0] in "-. ":
         return f'a name must not start with "{name[0]}"'
-    if not all(_is_allowed(character) for character in name):
+    if name.endswith(" ") or not all(_is_allowed(character) for character in name):
         return f"a name is made of {ALLOWED}"
     return None
 
@@ -43,11 +44,11 @@ def refusal(name: str) -> str | None:
 def repaired(name: str) -> str | None:
     """The nearest allowed name, to be suggested; None when nothing sensible is left."""
     last_part = re.split(r"[/\\]", canonical(name).rstrip("/\\"))[-1]
-    candidate = re.sub(r"[^\w.]+", "-", last_part)
-    candidate = re.sub(r"\.{2,}", ".", candidate).strip("-.")
+    candidate = re.sub(r"[^\w. ]+", "-", last_part)
+    candidate = re.sub(r"\.{2,}", ".", candidate).strip("-. ")
     return candidate if refusal(candidate) is None else None
 
 
 def _is_allowed(character: str) -> bool:
     # Marks belong to letters: without them whole scripts could not be written.
-    return character in "-_." or unicodedata.category(character)[0] in "LMN"
+    return character in "-_. " or unicodedata.category(character)[0] in "LMN"

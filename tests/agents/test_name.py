@@ -6,7 +6,7 @@ from supervisor.agents import _name
 
 
 @pytest.mark.parametrize(
-    "name", ["a", "code-reviewer", "v1.2_x", "prüfer", "审查", "हिन्दी", "_x", "7"]
+    "name", ["a", "code-reviewer", "Code Reviewer", "v1.2_x", "prüfer", "审查", "हिन्दी", "_x", "7"]
 )
 def test_letters_of_any_script_digits_and_three_signs_are_allowed(name: str) -> None:
     assert _name.refusal(_name.canonical(name)) is None
@@ -25,7 +25,8 @@ def test_letters_of_any_script_digits_and_three_signs_are_allowed(name: str) -> 
         "a..b",
         ".hidden",
         "-rf",
-        "a b",
+        " a",
+        "a ",
         "a\x00",
         "a\n",
         "a\x7f",
@@ -40,7 +41,7 @@ def test_whatever_could_leave_a_folder_or_a_line_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("given", "suggested"),
-    [("Code Reviewer", "Code-Reviewer"), ("../x", "x"), ("a/b/", "b"), ("///", None)],
+    [("Code: Reviewer", "Code- Reviewer"), ("../x", "x"), ("a/b/", "b"), ("///", None)],
 )
 def test_the_nearest_allowed_name_is_suggested(given: str, suggested: str | None) -> None:
     assert _name.repaired(given) == suggested
