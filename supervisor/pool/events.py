@@ -65,6 +65,7 @@ class TaskQueued(PoolEvent):
 
     task_id: str
     size: int
+    level = "debug"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class ContextReset(PoolEvent):
     pid: int
     by: str
     seconds: float
+    level = "debug"
 
 
 @dataclass(frozen=True)

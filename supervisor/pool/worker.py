@@ -330,10 +330,11 @@ class Worker:
         return result
 
     def _outcome(self, process: AgentProcess, result: TurnResult) -> TaskResult | TaskError:
-        try:
-            check_version(process.version, " ".join(self._around.clis.find().argv))
-        except PoolError as refused:
-            return refused.error
+        if process.version is not None:
+            try:
+                check_version(process.version, " ".join(process.child.argv))
+            except PoolError as refused:
+                return refused.error
         if result.ok:
             return TaskResult(
                 result.text, result.usage, result.cost_usd, result.session_id, result.denials

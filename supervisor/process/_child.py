@@ -46,6 +46,8 @@ class Child:
         assert popen.stderr
         self.pid = popen.pid
         """Its pid; also its process group and its session, which are its own."""
+        self.argv = command.argv
+        """What was started."""
         self.stdin = _taken_over(popen.stdin.fileno())
         self.stdout = _taken_over(popen.stdout.fileno())
         self.stderr = _taken_over(popen.stderr.fileno())
