@@ -59,6 +59,8 @@ def run(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int
             return 0  # whoever started this one joins the other
         return _fail(f"a pool of {place.root} runs already; agent-pool stop ends it")
     _raise_descriptor_limit()
+    if not linger:
+        sys.stderr.write(f"agent-pool: pool of {place.root}; log: {place.log}; Ctrl-C ends it\n")
     return trio.run(_Program(place, environ, cwd, linger).main)
 
 

@@ -96,6 +96,9 @@ class FrontEnd:
                 await self._serve(stream)
             except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
                 pass  # this client has gone in the middle of something
+            except* Exception as faults:
+                for fault in faults.exceptions:
+                    self.on_fault(fault)
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         if not _same_user(stream.socket):

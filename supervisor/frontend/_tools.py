@@ -320,7 +320,7 @@ async def _reset(
 
 
 async def _list(pool: Pool, arguments: NoArguments, context: Context) -> mcp_types.CallToolResult:
-    rows = [AgentRecord.model_validate(row) for row in await pool.list()]
+    rows = [AgentRecord.model_validate(row) for row in await pool.agents()]
     return _record_result(ListRecord(agents=rows))
 
 

@@ -7,7 +7,7 @@ first. So nothing waits for ever on a process that has gone.
 
 import math
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 import trio
@@ -83,6 +83,7 @@ class AgentProcess:
         self._on_gone = on_gone
         self._session = ClaudeSession()
         self._anchored = False
+        self._dropped: Counter[str] = Counter()
         self._changed = trio.Event()
         self._replies: dict[str, ControlReply | None] = {}
         self._result: TurnResult | None = None
@@ -316,7 +317,11 @@ class AgentProcess:
                 self._drop("line", sample)
 
     def _drop(self, what: str, detail: str) -> None:
-        self._emit(Dropped(self._agent, self.child.pid, what, detail))
+        # A flood is told of ever less often: at its 1st, 2nd, 4th, 8th … piece.
+        self._dropped[what] += 1
+        number = self._dropped[what]
+        if number & (number - 1) == 0:
+            self._emit(Dropped(self._agent, self.child.pid, what, detail, number))
 
     async def _answer_questions(self) -> None:
         # Beside the reader, so that a process that does not read cannot stop our reading.

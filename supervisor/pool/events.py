@@ -104,6 +104,7 @@ class Dropped(PoolEvent):
     pid: int
     what: str
     detail: str
+    number: int
     level = "warning"
 
 

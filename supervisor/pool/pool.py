@@ -246,7 +246,7 @@ class Pool:
             await self._start_afresh(agent)
         return {"agent": name, "was": was, "pid": pid}
 
-    async def list(self) -> list[dict[str, Any]]:
+    async def agents(self) -> list[dict[str, Any]]:
         """Every defined agent, running or not, and how it does; sorted by name.
 
         Raises:
@@ -260,7 +260,18 @@ class Pool:
             if agent is not None and agent.memory is not None:
                 row["memory_bytes"] = await agent.memory()
             rows.append(row)
-        return rows
+        return rows + [
+            self._orphan_row(name) for name in self._undefined({r["name"] for r in rows})
+        ]
+
+    def _undefined(self, defined: set[str]) -> list[str]:
+        return [name for name, a in self._agents.items() if a.ready and name not in defined]
+
+    def _orphan_row(self, name: str) -> dict[str, Any]:
+        """A process that still runs, though the definition of its agent has been taken away."""
+        gone = BrokenDefinition(name, Path(), "project", ())
+        error = "its definition is gone; reset ends its process"
+        return self._row(gone) | {"state": self._agents[name].state, "source": "", "error": error}
 
     # inside
 

@@ -106,15 +106,17 @@ class Worker:
             AgentCrashError: the process ended unplanned, or could not be started.
         """
         task_status.started(self)
-        while True:
-            with trio.CancelScope() as self._life:
-                crash = await self._live()
-                self._agent.eager = True
+        try:
+            while True:
+                with trio.CancelScope() as self._life:
+                    crash = await self._live()
+                    self._agent.eager = True
+                    raise crash
+                # A reset: the process is gone already.
+                self._agent.eager = False
+                self._agent.state = "stopped"
                 self._answer_resets()
-                raise crash
-            # A reset: the process is gone already.
-            self._agent.eager = False
-            self._agent.state = "stopped"
+        finally:
             self._answer_resets()
 
     async def reset(self) -> None:
