@@ -5,5 +5,6 @@ one file, which is rotated by size. Values that look like secrets are not writte
 """
 
 from supervisor.logs._pipeline import open_log, redact
+from supervisor.logs._tail import LogLine, Tail
 
-__all__ = ["open_log", "redact"]
+__all__ = ["LogLine", "Tail", "open_log", "redact"]

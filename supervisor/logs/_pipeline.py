@@ -2,6 +2,7 @@
 
 import logging
 import logging.handlers
+import math
 import os
 import re
 from collections.abc import Mapping, MutableMapping
@@ -11,13 +12,18 @@ from typing import Any
 import structlog
 from structlog.types import Processor
 
-_SECRET_NAME = re.compile(r"(?i)(api_?key|token|secret|password|passphrase|authorization|cookie)$")
+_NAMES = r"api[_-]?key|access[_-]?key|token|secret|passw(?:or)?d|passphrase|authorization|cookie"
+_SECRET_NAME = re.compile(rf"(?i)(?:{_NAMES})$")
+_ASSIGNED = re.compile(  # NAME=value, as in an environment, and "name": "value", as in JSON
+    rf"""(?i)((?:{_NAMES})(?:=["']?|["']\s*:\s*["']))[^\s"',;&]+"""
+)
 _SECRET_VALUE = re.compile(
     r"\bsk-[A-Za-z0-9_-]{8,}"  # Anthropic's and others' keys
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
     r"|\bgh[pousr]_[A-Za-z0-9]{20,}"
     r"|(?i:\bbearer\s+)[A-Za-z0-9._~+/-]{8,}=*"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # the user and password of a proxy
 )
 _HIDDEN = "[redacted]"
 
@@ -25,24 +31,54 @@ _HIDDEN = "[redacted]"
 def redact(value: Any) -> Any:
     """`value` without what looks like a secret, by the name it has or by its own look."""
     if isinstance(value, str):
-        return _SECRET_VALUE.sub(_HIDDEN, value)
+        return _ASSIGNED.sub(rf"\1{_HIDDEN}", _SECRET_VALUE.sub(_HIDDEN, value))
     if isinstance(value, Mapping):
         return {
-            key: _HIDDEN if _is_secret(key, inner) else redact(inner)
+            redact(str(key)): _HIDDEN if _is_secret(key, inner) else redact(inner)
             for key, inner in value.items()
         }
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         return [redact(inner) for inner in value]
-    return value
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)  # JSON has no form for it
+    if value is None or isinstance(value, int | float):
+        return value
+    return redact(repr(value))
 
 
 def _is_secret(key: object, value: object) -> bool:
-    return isinstance(key, str) and isinstance(value, str) and bool(_SECRET_NAME.search(key))
+    plain = value is None or isinstance(value, int | float)  # a count of tokens, for example
+    return not plain and bool(_SECRET_NAME.search(str(key)))
 
 
 def _redact_event(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     redacted: dict[str, Any] = redact(event)
     return redacted
+
+
+class _PrivateFiles(logging.handlers.RotatingFileHandler):
+    """Every file of mode 0600; with no older ones to keep, the one begins anew."""
+
+    def _open(self) -> Any:
+        return open(
+            self.baseFilename,
+            self.mode,
+            encoding=self.encoding,
+            errors=self.errors,
+            opener=_private,
+        )
+
+    def doRollover(self) -> None:  # noqa: N802 - the name is the library's
+        if self.backupCount:
+            super().doRollover()
+        else:
+            os.truncate(self.baseFilename, 0)
+
+
+def _private(path: str, flags: int) -> int:
+    fd = os.open(path, flags, 0o600)
+    os.fchmod(fd, 0o600)
+    return fd
 
 
 def open_log(path: Path, level: str, max_bytes: int, keep: int) -> Any:
@@ -57,10 +93,9 @@ def open_log(path: Path, level: str, max_bytes: int, keep: int) -> Any:
     Raises:
         OSError: the file cannot be written.
     """
-    handler = logging.handlers.RotatingFileHandler(
+    handler = _PrivateFiles(
         path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8", errors="backslashreplace"
     )
-    os.chmod(path, 0o600)
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
