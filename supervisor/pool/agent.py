@@ -5,7 +5,7 @@ It belongs to the pool, not to a worker, so whatever waits here outlives any res
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -56,6 +56,16 @@ class Warmup:
             self.done.set()
 
 
+@dataclass(frozen=True)
+class Tree:
+    """How a process and all that it started is found."""
+
+    tag: str
+    """The mark in their environment."""
+    pid: int
+    """The leader."""
+
+
 @dataclass
 class Figures:
     """What `list` shows of an agent's worker."""
@@ -95,8 +105,8 @@ class Agent:
         """Seconds since the epoch at which that process was started."""
         self.reset_by = "unknown"
         """How its context is reset: rewind, /clear, a new process."""
-        self.memory: Callable[[], Awaitable[int]] | None = None
-        """Measures its process's whole tree, in bytes, while it owns one."""
+        self.tree: Tree | None = None
+        """Its process and all that this started, while it owns one."""
         self.last_crash = ""
         """Why its worker crashed last."""
         self.launch_key: object = None

@@ -5,7 +5,11 @@ wait for; each operation waits for its fact or for the end of the process, which
 first. So nothing waits for ever on a process that has gone.
 """
 
+import fcntl
 import math
+import os
+import sys
+import termios
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable
@@ -76,6 +80,12 @@ class AgentProcess:
         """The last lines of its stderr."""
         self.on_activity: Callable[[str], None] = lambda _: None
         """Called with what the agent does now."""
+        self.refusal: str | None = None
+        """Why it refused its role, where it did."""
+        self.fell_silent = False
+        """It closed its pipes without ending, so it had to be killed."""
+        self.task_unread = False
+        """It ended without having read the whole line of the last task; known after `end`."""
         self.capabilities = capabilities
         """What its binary can do."""
         self._agent = agent
@@ -92,6 +102,7 @@ class AgentProcess:
         self._exited = False
         self._writing = trio.Lock()
         self._torn = False
+        self._written_since_task = 0
         self._answers, self._answers_due = trio.open_memory_channel[bytes](math.inf)
 
     # what its owner runs
@@ -122,13 +133,16 @@ class AgentProcess:
     # operations
 
     async def initialize(self, system_prompt: str, timeout_s: float) -> bool:
-        """Give the process its role; False: it did not answer in `timeout_s`.
+        """Give the process its role; False: it did not answer in `timeout_s`, or it refused.
 
         Raises:
             ProcessGoneError: it ended instead.
         """
         reply = await self._control("initialize", timeout_s, systemPrompt=system_prompt)
         if reply is None:
+            return False
+        if not reply.ok:
+            self.refusal = reply.error or "without a reason"
             return False
         if self.capabilities.rewind is None:
             await self._find_out_rewind()
@@ -144,6 +158,7 @@ class AgentProcess:
         self._result = None
         self.doing = ""
         await self._write(self._session.begin_task(text))
+        self._written_since_task = 0
 
     async def result(self) -> TurnResult:
         """Wait for the result of the task that was sent.
@@ -165,7 +180,8 @@ class AgentProcess:
         if self._torn:
             return False  # its line was not written whole: nothing more can be said to it
         with trio.move_on_after(grace_s):
-            await self._control("interrupt", grace_s)
+            # The result counts, also of a process that never acknowledges.
+            await self._control("interrupt", grace_s / 2)
             await self.result()
             return True
         return False
@@ -193,14 +209,39 @@ class AgentProcess:
             return
         with trio.move_on_after(grace_s):
             try:
-                reply = await self._control("end_session", grace_s, reason="shutdown")
-                if reply is not None and not reply.ok:
+                # Until it is known to answer, it gets no longer than a probe: the oldest versions
+                # are silent, and they are the ones that are replaced after every task.
+                answers = self.capabilities.end_session is True
+                patience_s = grace_s if answers else min(grace_s / 2, PROBE_S)
+                reply = await self._control("end_session", patience_s, reason="shutdown")
+                if not (answers if reply is None else reply.ok):
                     self.capabilities.end_session = False
                     return
                 await self._await_exit()
                 self.capabilities.end_session = True
             except ProcessGoneError:
                 await self._await_exit()
+
+    async def end(self, planned: bool) -> int | None:
+        """Kill its whole tree and reap it; returns its exit status as `Child.end` does.
+
+        Args:
+            planned: it is we who end it. Otherwise it gets a moment to end by itself, since
+                its output may end before it does, and its own status says more.
+        """
+        if not planned:
+            self.fell_silent = True
+            with trio.move_on_after(LAST_WORDS_S):
+                await self.child.exited()
+                self.fell_silent = False
+        # The pipe keeps what nobody has read as long as one of its ends is open.
+        kept = _duplicate(self.child.stdin.fileno())
+        try:
+            return await self.child.end()
+        finally:
+            if kept is not None:
+                self.task_unread = _unread(kept) > self._written_since_task
+                os.close(kept)
 
     async def _await_exit(self) -> None:
         # A CLI that only acknowledged may still end because its input does.
@@ -261,7 +302,10 @@ class AgentProcess:
             self.capabilities.clear = True
             await self._anchor()  # the one before went with the context
         elif self.capabilities.clear is None:
-            self.capabilities.clear = False
+            # Twice: one process that stumbles must not condemn its binary for the pool's life.
+            self.capabilities.clear_failures += 1
+            if self.capabilities.clear_failures > 1:
+                self.capabilities.clear = False
         return bool(cleared)
 
     def _take_cleared(self) -> bool | None:
@@ -277,9 +321,12 @@ class AgentProcess:
             try:
                 await self.child.stdin.send_all(data)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                await self._until(lambda: self.gone)
+                # It may live on without its stdin: that is an end, too.
+                with trio.move_on_after(LAST_WORDS_S):
+                    await self._until(lambda: self.gone)
                 raise ProcessGoneError from None
             self._torn = False
+            self._written_since_task += len(data)
 
     # reading
 
@@ -365,3 +412,17 @@ class AgentProcess:
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
             await self._changed.wait()
+
+
+def _duplicate(fd: int) -> int | None:
+    try:
+        return os.dup(fd)
+    except OSError:  # closed already, or no descriptors left
+        return None
+
+
+def _unread(fd: int) -> int:
+    """Bytes that were written to the pipe `fd` and that nobody has read; 0 where none can tell."""
+    if sys.platform != "linux":
+        return 0
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)

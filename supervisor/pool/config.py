@@ -6,6 +6,7 @@ line, key and value, and what is allowed.
 """
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -13,8 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
+
+DEPTH_LIMIT = 16
+"""Tables within tables; more are a mistake whatever they hold."""
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _UNITS_B = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -40,11 +52,16 @@ def parse_size(value: object) -> int:
 
 def _quantity(value: object, units: Mapping[str, float], allowed: str) -> float:
     match = (
-        re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", value) if isinstance(value, str) else None
+        re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)", value)
+        if isinstance(value, str)
+        else None
     )
     if match is None or match[2] not in units:
         raise ValueError(f"allowed is {allowed}")
-    return float(match[1]) * units[match[2]]
+    quantity = float(match[1]) * units[match[2]]
+    if not math.isfinite(quantity):
+        raise ValueError(f"it is too large; allowed is {allowed}")
+    return quantity
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
@@ -87,8 +104,19 @@ class AgentTable(_Table):
     """Seconds that an interrupted task may take to end before its process is killed."""
     queue_limit: Annotated[int, Field(ge=1)]
     """Tasks that may wait for one agent."""
+    soft_ceiling: Size
+    """Bytes of memory of the whole process tree above which it is recycled after its task."""
+    hard_ceiling: Size
+    """Bytes of memory of the whole process tree above which it is killed at once."""
     permission_mode: PermissionMode
     """The CLI's permission mode, where the definition names none."""
+
+    @field_validator("hard_ceiling")
+    @classmethod
+    def _not_below_soft(cls, hard: int, info: ValidationInfo) -> int:
+        if hard < info.data.get("soft_ceiling", 0):
+            raise ValueError("the hard ceiling must not be below the soft one")
+        return hard
 
 
 class BackoffTable(_Table):
@@ -213,16 +241,20 @@ class ConfigFiles:
             ConfigError: with every finding in every file.
         """
         texts: list[tuple[Path, str]] = []
-        for path in self._all():
+        problems: list[Problem] = []
+        for path in dict.fromkeys(self._all()):
             try:
-                texts.append((path, path.read_text(encoding="utf-8")))
-            except FileNotFoundError:
+                texts.append((path, path.read_bytes().decode()))
+            except (FileNotFoundError, NotADirectoryError):
                 if path == self.asked_for:
                     reason = "$AGENT_POOL_CONFIG names this file, and it is not there"
-                    raise ConfigError([Problem(path, None, "", reason)]) from None
-            except (OSError, UnicodeDecodeError) as error:
-                raise ConfigError([Problem(path, None, "", f"unreadable: {error}")]) from None
-        return _merge(texts, project=self.optional[0] if self.optional else None)
+                    problems.append(Problem(path, None, "", reason))
+            except UnicodeDecodeError as error:
+                line = error.object[: error.start].count(b"\n") + 1
+                problems.append(Problem(path, line, "", f"this is no UTF-8: {error.reason}"))
+            except OSError as error:
+                problems.append(Problem(path, None, "", f"unreadable: {error.strerror}"))
+        return _merge(texts, problems, project=self.optional[0] if self.optional else None)
 
     def _all(self) -> tuple[Path, ...]:
         first = (self.asked_for,) if self.asked_for else ()
@@ -237,31 +269,38 @@ def _stamp(path: Path) -> object:
     return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
-def _merge(texts: list[tuple[Path, str]], project: Path | None = None) -> Config:
+def _merge(
+    texts: list[tuple[Path, str]], problems: list[Problem], project: Path | None = None
+) -> Config:
     merged: dict[str, Any] = {}
     origin: dict[tuple[str, ...], int] = {}
-    problems: list[Problem] = []
     for index, (path, text) in enumerate(texts):
         try:
             given = tomllib.loads(text)
+            _fill(merged, given, origin, index, ())
             if path == project:
                 problems += _project_may_not(path, text, given, ())
-            _fill(merged, given, origin, index, ())
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
             problems.append(_syntax_problem(path, error))
-    if problems:
+    if not texts:
         raise ConfigError(problems)
     merged.setdefault("agents", {})
-    if isinstance(merged["agents"], dict):
-        default = merged["defaults"]["agent"] if isinstance(merged["defaults"], dict) else {}
+    defaults = merged.get("defaults")
+    default = defaults.get("agent") if isinstance(defaults, dict) else None
+    if isinstance(merged["agents"], dict) and isinstance(default, dict):
         for own in merged["agents"].values():
-            if isinstance(own, dict) and isinstance(default, dict):
+            if isinstance(own, dict):
                 for key, value in default.items():
                     own.setdefault(key, value)
     try:
-        return Config.model_validate(merged)
+        config = Config.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError([_problem(texts, origin, one) for one in error.errors()]) from None
+        found = [one for one in error.errors() if not _inherited(origin, one)]
+        problems = problems + [_problem(texts, origin, one) for one in found]
+        raise ConfigError(problems) from None
+    if problems:
+        raise ConfigError(problems)
+    return config
 
 
 def _fill(
@@ -271,6 +310,8 @@ def _fill(
     index: int,
     at: tuple[str, ...],
 ) -> None:
+    if len(at) > DEPTH_LIMIT:
+        raise ValueError("tables are nested too deeply")
     for key, value in given.items():
         here = (*at, key)
         origin.setdefault(here, index)
@@ -298,9 +339,15 @@ def _project_may_not(
     return found
 
 
-def _syntax_problem(path: Path, error: tomllib.TOMLDecodeError) -> Problem:
+def _syntax_problem(path: Path, error: Exception) -> Problem:
     match = re.search(r"line (\d+)", str(error))
     return Problem(path, int(match[1]) if match else None, "", f"no valid TOML: {error}")
+
+
+def _inherited(origin: dict[tuple[str, ...], int], error: Any) -> bool:
+    """The mistake is in a default that an agent's table was filled up with."""
+    at = tuple(str(part) for part in error["loc"])
+    return at[:1] == ("agents",) and at not in origin and ("defaults", "agent", *at[2:3]) in origin
 
 
 def _problem(
@@ -308,9 +355,6 @@ def _problem(
 ) -> Problem:
     at = tuple(str(part) for part in error["loc"])
     known = next((at[:n] for n in range(len(at), 0, -1) if at[:n] in origin), ())
-    if known[:1] == ("agents",) and known != at:
-        # A default that an agent's table was filled up with.
-        known = next((k for k in [("defaults", "agent", at[-1])] if k in origin), known)
     path, text = texts[origin.get(known, len(texts) - 1)]
     return Problem(path, _line_of(text, known), ".".join(at), _reason(at, error))
 
@@ -324,9 +368,12 @@ def _reason(at: tuple[str, ...], error: Any) -> str:
     if error["type"] == "missing":
         return "missing"
     if error["type"] in ("model_type", "dict_type"):
-        return f"{error['input']!r} does not fit: a table is expected here"
+        return f"{error['input']!r:.100} does not fit: a table is expected here"
     message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{error['input']!r} does not fit: {message[:1].lower()}{message[1:]}"
+    words = re.findall(r"'([^']+)'", message) if error["type"] == "literal_error" else []
+    near = difflib.get_close_matches(str(error["input"]), words, n=1)
+    hint = f'; did you mean "{near[0]}"?' if near else ""
+    return f"{error['input']!r:.100} does not fit: {message[:1].lower()}{message[1:]}{hint}"
 
 
 def _fields_at(at: tuple[str, ...]) -> Mapping[str, FieldInfo]:
@@ -345,15 +392,19 @@ def _line_of(text: str, at: tuple[str, ...]) -> int | None:
     """The line of the key `at` in a TOML text, or that of the table around it."""
     table: tuple[str, ...] = ()
     best: int | None = None
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         header = re.match(r"\s*\[\[?([^\]]+)\]\]?\s*(?:#.*)?$", line)
         pair = re.match(r"\s*([A-Za-z0-9_.\"'-]+)\s*=", line)
         if header:
             table = _key_path(header[1])
-            if table == at[: len(table)]:
+            if table == at[: len(table)] or (best is None and table[: len(at)] == at):
                 best = number
-        elif pair and (*table, *_key_path(pair[1])) == at:
-            return number
+        elif pair:
+            here = (*table, *_key_path(pair[1]))
+            if here == at:
+                return number
+            if here == at[: len(here)] or (best is None and here[: len(at)] == at):
+                best = number  # an inline table that it is in, or a dotted key that begins so
     return best
 
 

@@ -98,6 +98,17 @@ class ContextReset(PoolEvent):
 
 
 @dataclass(frozen=True)
+class CeilingCrossed(PoolEvent):
+    """A process tree has grown past a ceiling."""
+
+    pid: int
+    ceiling: str
+    limit_bytes: int
+    size_bytes: int
+    level = "warning"
+
+
+@dataclass(frozen=True)
 class Dropped(PoolEvent):
     """Something that a process printed and that belongs to nothing."""
 

@@ -100,6 +100,8 @@ class Capabilities:
     """It takes its last task out of the context."""
     clear: bool | None = None
     """Its `/clear` clears, by the evidence."""
+    clear_failures: int = 0
+    """How often it did not, before it ever did."""
     end_session: bool | None = None
     """It ends in order when it is asked to."""
     unknown_options: set[str] = field(default_factory=set)
@@ -191,8 +193,9 @@ def arguments(
     tools = WITHOUT_A_LIST if definition.tools is None else definition.tools
     every = "*" in tools
     words += ["--tools", "default" if every else ",".join(_tool_names(tools))]
-    if definition.tools and not every:
-        words += ["--allowedTools", ",".join(definition.tools)]
+    allowed = [tool for tool in definition.tools or () if tool != "*"]
+    if allowed:
+        words += ["--allowedTools", ",".join(allowed)]
     if definition.disallowed_tools:
         words += ["--disallowedTools", ",".join(definition.disallowed_tools)]
     if definition.model:

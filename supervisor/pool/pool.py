@@ -17,6 +17,7 @@ from supervisor.agents import (
     Folders,
     UnknownAgent,
 )
+from supervisor.place import TAG
 from supervisor.pool.agent import Agent, Ready
 from supervisor.pool.config import AgentTable, Config, ConfigError, ConfigFiles, Problem
 from supervisor.pool.events import (
@@ -26,9 +27,11 @@ from supervisor.pool.events import (
     TaskQueued,
     WorkerRestarted,
 )
-from supervisor.pool.launch import CliFinder
+from supervisor.pool.launch import CliFinder, permission_mode
+from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
-from supervisor.pool.worker import Surroundings, Worker
+from supervisor.pool.worker import Launch, Surroundings, Worker
+from supervisor.process import measure_trees
 from supervisor.tree import (
     Backoff,
     ChildError,
@@ -43,6 +46,9 @@ from supervisor.tree import (
 
 TASK_LIMIT = 10_000_000
 """Bytes of a task's text; the API takes no more than 32 MB of a whole request."""
+
+SHOWN = 200
+"""Characters of a name that are repeated in an error."""
 
 
 class Pool:
@@ -93,6 +99,7 @@ class Pool:
             starting=trio.Semaphore(self._config.pool.spawn_limit or os.cpu_count() or 1),
             emit=emit,
         )
+        self._governor = MemoryGovernor(self._watched, emit)
         # Its children are transient and end with Shutdown, so none of them is ever restarted.
         self._tree = Supervisor("agents", SupervisorFlags(), [])
 
@@ -156,6 +163,7 @@ class Pool:
         """Keep the agents and watch over the tasks, until cancelled. A child spec's start."""
         async with trio.open_nursery() as nursery:
             self._watchers = nursery
+            await nursery.start(self._governor.run)
             await nursery.start(self._tree.run)
             task_status.started(self)
 
@@ -186,8 +194,11 @@ class Pool:
         self._check_call()
         _check_text(text)
         self.define(name)
-        agent = await self._agent(name)
+        agent, is_new = self._known(name)
+        if agent.down is not None:
+            await self._revive(agent)
         task = Task(name, text, self._timeout_s(name, timeout_s))
+        # Before anything is awaited: tasks are served in the order in which they came.
         agent.put(task)
         self._open_tasks[task.id] = task
         if self.idle.is_set():
@@ -195,6 +206,10 @@ class Pool:
         self._emit(TaskQueued(name, task.id, len(text)))
         assert self._watchers is not None
         self._watchers.start_soon(self._watch, agent, task)
+        if is_new:
+            # Shielded: the task has been accepted, and its caller must get hold of it.
+            with trio.CancelScope(shield=True):
+                await self._tree.start_child(self._spec(agent))
         return task
 
     def cancel(self, task: Task) -> None:
@@ -217,6 +232,8 @@ class Pool:
         self._check_call()
         self.define(name)
         agent = await self._agent(name)
+        if agent.ready is not None:
+            return agent.ready  # it may be busy for long, and is warm all the same
         warmup = agent.ask_for_process()
         await warmup.done.wait()
         if isinstance(warmup.answer, Ready):
@@ -253,15 +270,21 @@ class Pool:
             PoolError: the pool is degraded.
         """
         self._check_call()
-        rows = []
-        for entry in self._catalogue.all():
-            row = self._row(entry)
-            agent = self._agents.get(entry.name)
-            if agent is not None and agent.memory is not None:
-                row["memory_bytes"] = await agent.memory()
-            rows.append(row)
-        return rows + [
-            self._orphan_row(name) for name in self._undefined({r["name"] for r in rows})
+        rows = [self._row(entry) for entry in self._catalogue.all()]
+        rows += [self._orphan_row(name) for name in self._undefined({r["name"] for r in rows})]
+        trees = {one.agent: one.tree for one in self._watched()}
+        leaders = {tree.tag: tree.pid for tree in trees.values()}
+        memory = await trio.to_thread.run_sync(measure_trees, TAG, leaders)
+        for row in rows:
+            if row["name"] in trees:
+                row["memory_bytes"] = memory[trees[row["name"]].tag].size_bytes
+        return rows
+
+    def _watched(self) -> list[Watched]:
+        return [
+            Watched(name, agent.tree, self.settings(name), self._workers[name])
+            for name, agent in self._agents.items()
+            if agent.tree is not None and name in self._workers
         ]
 
     def _undefined(self, defined: set[str]) -> list[str]:
@@ -285,11 +308,16 @@ class Pool:
             return asked
         return _timeout_of(self._environ) or self.settings(name).task_timeout
 
+    def _known(self, name: str) -> tuple[Agent, bool]:
+        """The agent, and whether it is new: then its supervisor is still to be started."""
+        if name in self._agents:
+            return self._agents[name], False
+        agent = self._agents[name] = Agent(name, lambda: self.settings(name).queue_limit)
+        return agent, True
+
     async def _agent(self, name: str) -> Agent:
-        agent = self._agents.get(name)
-        if agent is None:
-            agent = Agent(name, lambda: self.settings(name).queue_limit)
-            self._agents[name] = agent
+        agent, is_new = self._known(name)
+        if is_new:
             await self._tree.start_child(self._spec(agent))
         elif agent.down is not None:
             await self._revive(agent)
@@ -306,8 +334,8 @@ class Pool:
 
     def _launch_key(self, agent: Agent) -> object:
         definition = self.define(agent.name)
-        cli = self._clis.find()
-        return definition.digest, cli.argv, cli.key
+        mode = permission_mode(definition, self.settings(agent.name).permission_mode)
+        return Launch(definition, self._clis.find(), mode).key
 
     async def _start_afresh(self, agent: Agent) -> None:
         """Start the agent's supervisor anew, with nothing counted against it."""
@@ -479,10 +507,14 @@ def _unknown_error(unknown: UnknownAgent) -> TaskError:
     folders = ", ".join(str(folder) for folder in unknown.folders_searched)
     return TaskError(
         "unknown_agent",
-        f'there is no agent "{unknown.name}".{near}',
+        f'there is no agent "{_shortened(unknown.name)}".{near}',
         f"Agents are the files <name>.md in: {folders}. The tool list shows them.",
         {"suggestions": list(unknown.suggestions)},
     )
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= SHOWN else name[:SHOWN] + "…"
 
 
 def _broken_error(broken: BrokenAgent | BrokenDefinition) -> TaskError:

@@ -16,7 +16,7 @@ import trio
 
 from supervisor.agents import AgentDefinition
 from supervisor.place import TAG
-from supervisor.pool.agent import Agent, Ready
+from supervisor.pool.agent import Agent, Ready, Tree
 from supervisor.pool.agent_process import AgentProcess, ProcessGoneError
 from supervisor.pool.config import AgentTable
 from supervisor.pool.events import (
@@ -97,7 +97,8 @@ class Worker:
         self._around = around
         self._life = trio.CancelScope()
         self._resets: list[trio.Event] = []
-        self._stopping: TaskError | None = None
+        self._cut_off: CutOff | None = None
+        self._recycle = False
 
     async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve the agent's queue until cancelled.
@@ -112,9 +113,8 @@ class Worker:
                     crash = await self._live()
                     self._agent.eager = True
                     raise crash
-                # A reset: the process is gone already.
-                self._agent.eager = False
-                self._agent.state = "stopped"
+                # Cut off: the process is gone already.
+                self._after_cut_off()
                 self._answer_resets()
         finally:
             self._answer_resets()
@@ -123,16 +123,38 @@ class Worker:
         """Kill the process's tree, end the task in hand, and wait until all of it is gone."""
         done = trio.Event()
         self._resets.append(done)
-        self._stopping = TaskError(
+        error = TaskError(
             "agent_reset",
             f'the agent "{self._agent.name}" was reset while it had this task.',
             "Send the task again; what it had done to files stays done.",
         )
-        self._life.cancel()
+        self._cut(CutOff(error, replace=False))
         await done.wait()
 
+    def over_soft_ceiling(self) -> None:
+        """Recycle the process after the task in hand; before its first task that is no use."""
+        self._recycle = True
+        self._agent.poke()
+
+    def over_hard_ceiling(self, error: TaskError) -> None:
+        """Kill the process's tree now, and replace it; the task in hand ends with `error`."""
+        self._cut(CutOff(error, replace=True, blameless=self._agent.current is not None))
+
+    def _cut(self, cut_off: "CutOff") -> None:
+        if self._cut_off is None:
+            self._cut_off = cut_off
+        self._life.cancel()
+
+    def _after_cut_off(self) -> None:
+        cut_off, self._cut_off = self._cut_off, None
+        assert cut_off is not None
+        self._agent.state = "stopped"
+        self._agent.eager = cut_off.replace
+        if not cut_off.blameless:
+            # It grew without a task: where it does so at each start, that must have an end.
+            raise AgentCrashError(str(cut_off.error))
+
     def _answer_resets(self) -> None:
-        self._stopping = None
         waiting, self._resets = self._resets, []
         for done in waiting:
             done.set()
@@ -210,7 +232,8 @@ class Worker:
         capabilities = self._around.clis.capabilities(launch.cli)
         process = AgentProcess(child, agent.name, capabilities, self._around.emit, agent.poke)
         agent.started_at = time.time()
-        agent.memory = child.memory
+        agent.tree = Tree(child.tag, child.pid)
+        self._recycle = False
         self._around.emit(WorkerStarted(agent.name, child.pid))
         end = End("reset")
         # A process that is to end in order must be listened to until it has.
@@ -232,12 +255,12 @@ class Worker:
     async def _end(self, process: AgentProcess, end: "End") -> int | None:
         """End the process and everything that it started; returns its exit status."""
         agent = self._agent
-        agent.ready = agent.started_at = agent.memory = None
+        agent.ready = agent.started_at = agent.tree = None
         with trio.CancelScope(shield=True):
-            if not self._resets and end.kind in ("reset", "replace"):
+            if self._cut_off is None and end.kind in ("reset", "replace"):
                 await process.end_in_order(self._settings.shutdown)
-            status = await process.child.end()
-        planned = end.kind in ("reset", "replace", "unresponsive")
+            planned = end.kind in ("reset", "replace", "unresponsive")
+            status = await process.end(planned or end.kind == "silent start")
         self._around.emit(WorkerExited(agent.name, process.child.pid, status, planned))
         return status
 
@@ -260,11 +283,14 @@ class Worker:
 
     async def _serve_all(self, process: AgentProcess, launch: Launch, ready: Ready) -> "End":
         agent = self._agent
+        served = False
         while True:
             if process.gone:
                 return End("idle")
             agent.answer_warmups(ready)
             agent.state = "idle"
+            if self._recycle and served:
+                return End("replace")
             if not agent.queue:
                 await agent.wait_poked()
                 continue
@@ -276,6 +302,7 @@ class Worker:
                 continue
             task = agent.take()
             if task is not None:
+                served = True
                 end = await self._serve(process, task)
                 if end is not None:
                     return end
@@ -291,7 +318,8 @@ class Worker:
         except ProcessGoneError:
             return End("task", task)
         except trio.Cancelled:
-            task.settle(self._stopping or restarted_error(agent.name))
+            cut_off = self._cut_off
+            task.settle(cut_off.error if cut_off else restarted_error(agent.name))
             raise
         finally:
             agent.current = None
@@ -352,7 +380,11 @@ class Worker:
         if end.kind in ("reset", "replace", "unresponsive"):
             return None
         how = exit_in_words(status)
+        if process.fell_silent:
+            how = "closed its pipes without ending"
         stderr = tuple(process.stderr)
+        if end.kind == "silent start" and process.refusal is not None:
+            return self._start_failed(f"refused its role: {process.refusal}", stderr)
         if end.kind == "silent start":
             limit_s = self._settings.start_timeout
             return self._start_failed(f"did not become ready within {limit_s:g} s", stderr)
@@ -375,6 +407,8 @@ class Worker:
     def _settle_crashed(
         self, task: Task, how: str, status: int | None, process: AgentProcess
     ) -> None:
+        if process.task_unread:
+            task.sent_whole = False
         task.unsent += not task.sent_whole
         if not task.sent_whole and task.unsent < UNSENT_LIMIT:
             self._agent.put_back(task)
@@ -409,6 +443,18 @@ class Worker:
             )
         )
         return AgentCrashError(f"its process {how}{'.' + said if said else ''}")
+
+
+@dataclass(frozen=True)
+class CutOff:
+    """Why a worker drops everything at once."""
+
+    error: TaskError
+    """For the task in hand."""
+    replace: bool
+    """A new process is to be started, though nobody may wait for one."""
+    blameless: bool = True
+    """It is no crash, and does not count."""
 
 
 @dataclass(frozen=True)

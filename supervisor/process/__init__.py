@@ -7,6 +7,7 @@ that descends from the process, is left.
 
 from supervisor.process._child import Child, Command
 from supervisor.process._kill import find_tree, kill_exactly, kill_until_gone
+from supervisor.process._measure import ProcessMemory, TreeMemory, measure_trees
 from supervisor.process._reaper import (
     become_subreaper,
     end_everything_below,
@@ -18,12 +19,15 @@ __all__ = [
     "Child",
     "Command",
     "ProcessId",
+    "ProcessMemory",
     "Seen",
+    "TreeMemory",
     "become_subreaper",
     "end_everything_below",
     "find_tree",
     "kill_exactly",
     "kill_until_gone",
+    "measure_trees",
     "reap_adopted_forever",
     "scan",
     "tagged",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trio
 
-from supervisor.process._kill import GIVE_UP_S, find_tree, kill_until_gone
+from supervisor.process._kill import GIVE_UP_S, find_tree, kill_exactly, kill_until_gone
 from supervisor.process._reaper import register, unregister
 from supervisor.process._scan import Seen, tree_memory
 from supervisor.process._spawner import spawner
@@ -48,6 +48,8 @@ class Child:
         """Its pid; also its process group and its session, which are its own."""
         self.argv = command.argv
         """What was started."""
+        self.tag = command.tag
+        """The mark that all of its tree carries."""
         self.stdin = _taken_over(popen.stdin.fileno())
         self.stdout = _taken_over(popen.stdout.fileno())
         self.stderr = _taken_over(popen.stderr.fileno())
@@ -80,7 +82,12 @@ class Child:
             register(popen.pid)
             return popen
 
-        return Child(command, await spawner().run(spawn))
+        popen = await spawner().run(spawn)
+        try:
+            return Child(command, popen)
+        except OSError:  # no descriptors left
+            await spawner().run(lambda: _abandon(popen))
+            raise
 
     async def exited(self) -> None:
         """Wait until the process has ended. It is not reaped by this: its pid stays its own."""
@@ -114,6 +121,11 @@ class Child:
         return self._status
 
     async def _kill_tree(self) -> None:
+        if self._popen.returncode is not None:
+            return  # ended before: by now the pid may be anybody's
+        # Looked for while all of it lives: what the dead leave behind descends from nobody.
+        for seen in (await trio.to_thread.run_sync(self._find_tree)).values():
+            kill_exactly(seen.id)
         # The leader is not reaped yet, so its group cannot be anybody else's.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -133,6 +145,12 @@ class Child:
         if status is not None:
             unregister(self.pid)
         return status
+
+
+def _abandon(popen: "subprocess.Popen[bytes]") -> None:
+    with popen:  # closes its pipes and reaps it
+        os.killpg(popen.pid, signal.SIGKILL)
+    unregister(popen.pid)
 
 
 def _taken_over(fd: int) -> trio.lowlevel.FdStream:

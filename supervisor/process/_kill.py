@@ -20,15 +20,17 @@ GIVE_UP_S = 10.0
 
 
 def find_tree(variable: str, tag: str, leader: int | None) -> dict[int, Seen]:
-    """The living processes of one tree: those that carry `tag`, `leader` and its descendants.
+    """The living processes of one tree: those that carry `tag`, `leader`, all their descendants.
 
     `leader` is the pid of a process that has not been reaped, or None.
     """
     everyone = scan()
     members = tagged(variable, tag, everyone)
     if leader is not None:
-        members |= descendants(leader, everyone)
         members.add(leader)
+    members.discard(os.getpid())
+    # Of the tagged too: a command with an empty environment may outlive the leader.
+    members |= descendants(members, everyone)
     members.discard(os.getpid())
     return {p: everyone[p] for p in members if p in everyone and not everyone[p].zombie}
 

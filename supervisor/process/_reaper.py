@@ -44,6 +44,7 @@ def become_subreaper() -> bool:
 async def reap_adopted_forever() -> None:
     """Reap adopted orphans as they end, until cancelled. For the main thread's Trio run."""
     with trio.open_signal_receiver(signal.SIGCHLD) as signals:
+        await spawner().run(_reap_adopted)  # those that ended before anybody listened
         async for _ in signals:
             await spawner().run(_reap_adopted)
 
@@ -63,7 +64,9 @@ async def end_everything_below() -> list[int]:
 def _below_us() -> dict[int, Seen]:
     everyone = scan()
     return {
-        pid: everyone[pid] for pid in descendants(os.getpid(), everyone) if not everyone[pid].zombie
+        pid: everyone[pid]
+        for pid in descendants({os.getpid()}, everyone)
+        if not everyone[pid].zombie
     }
 
 

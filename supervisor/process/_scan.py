@@ -44,13 +44,13 @@ def look(pid: int) -> Seen | None:
     return _look(pid)
 
 
-def descendants(of: int, among: dict[int, Seen]) -> set[int]:
-    """The pids of all that descend from `of`, by the parents that the scan saw; not `of`."""
+def descendants(of: Iterable[int], among: dict[int, Seen]) -> set[int]:
+    """The pids of all that descend from one of `of`, by the parents that the scan saw."""
     children: dict[int, list[int]] = {}
     for pid, seen in among.items():
         children.setdefault(seen.parent, []).append(pid)
     found: set[int] = set()
-    rest = [of]
+    rest = list(of)
     while rest:
         for child in children.get(rest.pop(), ()):
             if child not in found:
@@ -75,7 +75,7 @@ def tree_memory(pids: Iterable[int]) -> int:
     Pages of the program file are shared by all and counted once. A process that has gone
     meanwhile counts nothing.
     """
-    sizes = [_memory(pid) for pid in pids]
+    sizes = [memory_of(pid) for pid in pids]
     if not sizes:
         return 0
     return sum(own for own, _ in sizes) + max(shared for _, shared in sizes)
@@ -118,8 +118,29 @@ def _environment(pid: int) -> list[bytes]:
     return [f"{name}={value}".encode() for name, value in pairs]
 
 
-def _memory(pid: int) -> tuple[int, int]:
-    """Bytes that are this process's own, and bytes that it shares."""
+def marks(variable: str, among: Iterable[int]) -> dict[int, str]:
+    """The value of `variable` in the environment of each of the pids that has it."""
+    prefix = f"{variable}=".encode()
+    found = {}
+    for pid in among:
+        for entry in _environment(pid):
+            if entry.startswith(prefix):
+                found[pid] = entry[len(prefix) :].decode("utf-8", "replace")
+    return found
+
+
+def command_name(pid: int) -> str:
+    """The name of a process's command, at most 15 bytes of it on Linux; "?" once it has gone."""
+    if HAS_PROC:
+        return _read(f"/proc/{pid}/comm").decode("utf-8", "replace").strip() or "?"
+    try:
+        return psutil.Process(pid).name()
+    except psutil.Error:
+        return "?"
+
+
+def memory_of(pid: int) -> tuple[int, int]:
+    """Bytes that are this process's own, and bytes that it shares; zeros once it has gone."""
     if HAS_PROC:
         fields = _read(f"/proc/{pid}/statm").split()
         if len(fields) < 3:

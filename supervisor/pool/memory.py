@@ -1,0 +1,112 @@
+"""The memory governor: no process tree stays over its ceilings.
+
+One sweep measures every tree. The next one is due when the tree with the least room could at
+the earliest have filled it, growing at `SLOPE`, but neither sooner than `SHORTEST_S` nor later
+than `LONGEST_S`. So a tree that grows at that speed is seen within `SHORTEST_S` of crossing its
+hard ceiling, and a faster one overshoots in proportion.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+
+import trio
+
+from supervisor.place import TAG
+from supervisor.pool.agent import Tree
+from supervisor.pool.config import AgentTable
+from supervisor.pool.events import CeilingCrossed, PoolEvent
+from supervisor.pool.outcome import TaskError
+from supervisor.pool.worker import Worker
+from supervisor.process import TreeMemory, measure_trees
+
+SLOPE = 2**30
+"""Bytes a second: the growth that sampling keeps up with."""
+
+SHORTEST_S = 0.05
+LONGEST_S = 1.0
+
+BIGGEST = 3
+"""Processes of a tree that an error names."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One worker's process tree."""
+
+    agent: str
+    """The agent's name."""
+    tree: Tree
+    """How the tree is found."""
+    settings: AgentTable
+    """Its ceilings."""
+    worker: Worker
+    """Whom to tell."""
+
+
+class MemoryGovernor:
+    """Holds every tree that it is shown to its ceilings."""
+
+    def __init__(
+        self, watched: Callable[[], Iterable[Watched]], emit: Callable[[PoolEvent], None]
+    ) -> None:
+        """`watched` gives the trees that there are now; `emit` is called with each event."""
+        self._watched = watched
+        self._emit = emit
+        self._told_soft: set[str] = set()
+
+    async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
+        """Sweep until cancelled."""
+        task_status.started()
+        while True:
+            due_in_s = await self.sweep()
+            await trio.sleep(due_in_s)
+
+    async def sweep(self) -> float:
+        """Measure every tree once, and act; returns the seconds until the next sweep is due."""
+        watched = {one.tree.tag: one for one in self._watched()}
+        self._told_soft &= set(watched)
+        if not watched:
+            return LONGEST_S
+        leaders = {tag: one.tree.pid for tag, one in watched.items()}
+        measured = await trio.to_thread.run_sync(measure_trees, TAG, leaders)
+        # Some may have ended while they were measured; a new one is seen by the next sweep.
+        present = {one.tree.tag for one in self._watched()} & set(watched)
+        room = min((self._judge(watched[tag], measured[tag]) for tag in present), default=SLOPE)
+        return min(max(room / SLOPE, SHORTEST_S), LONGEST_S)
+
+    def _judge(self, one: Watched, memory: TreeMemory) -> int:
+        """Act on one tree; returns the bytes that are left below its hard ceiling."""
+        size = memory.size_bytes
+        soft, hard = one.settings.soft_ceiling, one.settings.hard_ceiling
+        if size > hard:
+            self._cross(one, "hard", hard, size)
+            one.worker.over_hard_ceiling(_ceiling_error(one.agent, hard, memory))
+            return SLOPE  # it is being killed
+        if size > soft and one.tree.tag not in self._told_soft:
+            self._told_soft.add(one.tree.tag)
+            self._cross(one, "soft", soft, size)
+            one.worker.over_soft_ceiling()
+        return hard - size
+
+    def _cross(self, one: Watched, ceiling: str, limit: int, size: int) -> None:
+        self._emit(CeilingCrossed(one.agent, one.tree.pid, ceiling, limit, size))
+
+
+def _ceiling_error(agent: str, limit: int, memory: TreeMemory) -> TaskError:
+    biggest = memory.processes[:BIGGEST]
+    named = ", ".join(f"{one.name} ({_mib(one.own_bytes)}, pid {one.pid})" for one in biggest)
+    return TaskError(
+        "memory_ceiling",
+        f'the processes of "{agent}" took {_mib(memory.size_bytes)}, over the hard ceiling of '
+        f"{_mib(limit)}, so they were killed. The biggest: {named}.",
+        f"Give it a smaller task, or raise hard_ceiling under [agents.{agent}] in pool.toml.",
+        {
+            "limit_bytes": limit,
+            "size_bytes": memory.size_bytes,
+            "biggest": [asdict(one) for one in biggest],
+        },
+    )
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"

@@ -1,0 +1,156 @@
+"""Looking at processes: by /proc, and by psutil where there is none."""
+
+import os
+import shutil
+
+import pytest
+import trio
+
+from supervisor.process import Child, _scan, find_tree, kill_exactly, scan, tagged, tree_memory
+from supervisor.process._scan import Seen, descendants, look
+from tests.process.trees import DEADLINE_S, TAG_VARIABLE, Stage
+
+
+@pytest.fixture(params=["proc", "psutil"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How processes are looked at; children are to be started after this."""
+    monkeypatch.setattr(_scan, "HAS_PROC", request.param == "proc")
+    return str(request.param)
+
+
+async def exited(child: Child) -> None:
+    with trio.fail_after(DEADLINE_S):
+        await child.exited()
+
+
+def seen(pid: int) -> Seen:
+    found = look(pid)
+    assert found is not None
+    return found
+
+
+@pytest.mark.usefixtures("way")
+def test_a_scan_finds_ourselves_and_our_parent() -> None:
+    everyone = scan()
+
+    assert everyone[os.getpid()].parent == os.getppid()
+    assert os.getppid() in everyone
+
+
+@pytest.mark.usefixtures("way")
+async def test_a_scan_finds_a_child_below_us_alive(stage: Stage) -> None:
+    child = await stage.start("sleep", "1000")
+
+    found = scan()[child.pid]
+    assert found.parent == os.getpid()
+    assert not found.zombie
+    assert found == look(child.pid)
+
+
+@pytest.mark.usefixtures("way")
+async def test_a_process_that_ended_unreaped_is_a_zombie(stage: Stage) -> None:
+    child = await stage.start("true")
+    await exited(child)
+
+    assert seen(child.pid).zombie
+
+
+@pytest.mark.usefixtures("way")
+async def test_nobody_is_seen_where_nobody_is(stage: Stage) -> None:
+    child = await stage.start("true")
+    await child.end()
+
+    assert look(child.pid) is None
+    assert child.pid not in scan()
+
+
+@pytest.mark.usefixtures("way")
+async def test_a_programs_name_may_hold_brackets_and_blanks(stage: Stage) -> None:
+    sleep = shutil.which("sleep")
+    assert sleep
+    # The kernel keeps fifteen bytes of a name.
+    program = stage.folder / "a) S (name) 1 2"
+    program.symlink_to(sleep)
+    child = await stage.start(str(program), "1000")
+
+    assert seen(child.pid).parent == os.getpid()
+
+
+@pytest.mark.usefixtures("way")
+async def test_two_looks_agree_on_who_it_is_and_two_processes_differ(stage: Stage) -> None:
+    one, two = await stage.start("sleep", "1000"), await stage.start("sleep", "1000")
+
+    assert seen(one.pid).id == seen(one.pid).id != seen(two.pid).id
+
+
+@pytest.mark.usefixtures("way")
+async def test_the_tag_is_found_with_its_whole_value_only(stage: Stage) -> None:
+    child = await stage.start("sleep", "1000")
+    tag = stage.tag_of(child)
+
+    assert tagged(TAG_VARIABLE, tag, scan()) == {child.pid}
+    assert tagged(TAG_VARIABLE, tag[:-1], scan()) == set()
+    assert tagged(TAG_VARIABLE[1:], tag, scan()) == set()
+
+
+@pytest.mark.usefixtures("way")
+async def test_a_tree_is_found_by_tag_and_by_descent_and_ended(stage: Stage) -> None:
+    code = "say(*run(), *daemon(), *run(env={}, start_new_session=True)); stay()"
+    child, pids = await stage.start_program(code)
+
+    assert find_tree(TAG_VARIABLE, stage.tag_of(child), child.pid).keys() == {child.pid, *pids}
+    with trio.fail_after(DEADLINE_S):
+        await child.end()
+    assert stage.alive() == set()
+
+
+@pytest.mark.usefixtures("way")
+async def test_a_zombie_is_no_part_of_a_tree(stage: Stage) -> None:
+    child = await stage.start("true")
+    await exited(child)
+
+    assert find_tree(TAG_VARIABLE, stage.tag_of(child), child.pid) == {}
+
+
+@pytest.mark.usefixtures("way")
+async def test_the_very_process_is_killed(stage: Stage) -> None:
+    child = await stage.start("sleep", "1000")
+    kill_exactly(seen(child.pid).id)
+
+    await exited(child)
+
+
+@pytest.mark.usefixtures("way")
+async def test_memory_is_counted_and_that_of_the_gone_is_not(stage: Stage) -> None:
+    child, gone = await stage.start("sleep", "1000"), await stage.start("true")
+    await gone.end()
+
+    assert tree_memory([child.pid, gone.pid]) > 0
+    assert tree_memory([gone.pid]) == 0
+
+
+async def test_both_ways_see_the_same_parents(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child, pids = await stage.start_program("say(*run(), *daemon()); stay()")
+    ours = [child.pid, *pids]
+    by_proc = [(seen(pid).parent, seen(pid).zombie) for pid in ours]
+    monkeypatch.setattr(_scan, "HAS_PROC", False)
+
+    assert [(seen(pid).parent, seen(pid).zombie) for pid in ours] == by_proc
+
+
+def test_descent_is_followed_over_generations_and_not_beyond() -> None:
+    parents = {2: 1, 3: 2, 4: 3, 5: 1, 6: 5}
+    among = {p: Seen(_scan.ProcessId(p, 0.0), parent, False) for p, parent in parents.items()}
+
+    assert descendants({2}, among) == {3, 4}
+    assert descendants({2, 5}, among) == {3, 4, 6}
+    assert descendants({4}, among) == set()
+
+
+def test_descent_ends_where_reused_pids_make_a_circle() -> None:
+    parents = {2: 3, 3: 2}
+    among = {p: Seen(_scan.ProcessId(p, 0.0), parent, False) for p, parent in parents.items()}
+
+    assert descendants({2}, among) == {2, 3}

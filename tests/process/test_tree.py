@@ -1,0 +1,294 @@
+import os
+import signal
+
+import pytest
+import trio
+
+from supervisor.process import (
+    Child,
+    ProcessId,
+    find_tree,
+    kill_exactly,
+    kill_until_gone,
+    tree_memory,
+)
+from supervisor.process import _scan as scan_module
+from supervisor.process._scan import look
+from tests.process.trees import DEADLINE_S, TAG_VARIABLE, Stage, eventually, is_stopped
+
+IGNORE_TERM = "'signal.signal(15, signal.SIG_IGN); say(); stay()'"
+
+TREES = {
+    "a child": "run()",
+    "a session of its own": "run(start_new_session=True)",
+    "a daemon that was forked twice": "daemon()",
+    "a process that ignores TERM": f"run({IGNORE_TERM})",
+    "a daemon that ignores TERM": f"daemon({IGNORE_TERM}, start_new_session=True)",
+    "a session without the tag": "run(start_new_session=True, env={})",
+}
+"""What a program leaves behind → how."""
+
+MANY = ", ".join(f"*{started}" for started in TREES.values())
+
+
+async def ended(child: Child) -> int | None:
+    with trio.fail_after(DEADLINE_S):
+        return await child.end()
+
+
+async def exited(child: Child) -> None:
+    with trio.fail_after(DEADLINE_S):
+        await child.exited()
+
+
+# the whole tree
+
+
+@pytest.mark.parametrize("started", TREES.values(), ids=TREES.keys())
+async def test_what_a_child_started_is_gone_with_it(stage: Stage, started: str) -> None:
+    child, pids = await stage.start_program(f"say(*{started}); stay()")
+    assert stage.alive(*pids) == set(pids)
+
+    await ended(child)
+    assert stage.alive() == set()
+
+
+async def test_all_of_it_together_is_gone_when_the_end_is_over(stage: Stage) -> None:
+    child, pids = await stage.start_program(f"say({MANY}); stay()")
+    assert len(stage.alive(*pids)) == len(TREES)
+
+    await ended(child)
+    assert stage.alive() == set()
+
+
+async def test_suspended_processes_are_gone_too(stage: Stage) -> None:
+    child, pids = await stage.start_program("say(*run(), *run(start_new_session=True)); stay()")
+    for pid in (*pids, child.pid):
+        kill_exactly(stage.told[pid], signal.SIGSTOP)
+    await eventually(lambda: all(map(is_stopped, (*pids, child.pid))))
+
+    await ended(child)
+    assert stage.alive() == set()
+
+
+async def test_what_is_born_during_the_end_is_gone_too(stage: Stage) -> None:
+    # It starts processes as fast as it can, each in a session of its own.
+    code = "say()\nwhile True: subprocess.Popen(['sleep', '1000'], start_new_session=True)"
+    child, _ = await stage.start_program(f"say(*run({code!r})); stay()")
+
+    await ended(child)
+    assert find_tree(TAG_VARIABLE, stage.tag_of(child), None) == {}
+
+
+# a leader that ended by itself
+
+
+async def test_orphans_of_a_leader_that_ended_are_swept_and_it_keeps_its_status(
+    stage: Stage,
+) -> None:
+    child, pids = await stage.start_program("say(*daemon(), *run()); sys.exit(3)")
+    await exited(child)
+    assert stage.alive() == set(pids)
+
+    assert await ended(child) == 3
+    assert stage.alive() == set()
+
+
+async def test_children_without_the_tag_of_orphans_with_it_are_swept(stage: Stage) -> None:
+    untagged = "say(*run(env={}, start_new_session=True)); stay()"
+    child, _ = await stage.start_program(f"say(*run({untagged!r}, start_new_session=True))")
+    await exited(child)
+    assert len(stage.alive()) == 2
+
+    await ended(child)
+    assert stage.alive() == set()
+
+
+async def test_the_group_of_a_leader_that_ended_is_swept_without_the_tag(stage: Stage) -> None:
+    child, (pid,) = await stage.start_program("say(*run(env={}))")
+    await exited(child)
+    assert stage.alive() == {pid}
+
+    await ended(child)
+    assert stage.alive() == set()
+
+
+# only its own tree
+
+
+async def test_another_child_and_what_it_started_live_on(stage: Stage) -> None:
+    other, others = await stage.start_program(f"say({MANY}); stay()")
+    child, _ = await stage.start_program(f"say({MANY}); stay()")
+    await ended(child)
+
+    assert stage.alive() == {other.pid, *others}
+
+
+async def test_strangers_with_a_similar_tag_live_on(stage: Stage) -> None:
+    child = await stage.start("sleep", "1000")
+    tag = stage.tag_of(child)
+    strangers = [
+        await stage.start("sleep", "1000", env={"SOME_OTHER_NAME": tag}),
+        await stage.start("sleep", "1000", env={f"X{TAG_VARIABLE}": tag}),
+        await stage.start("sleep", "1000", env={"NOTE": f"{TAG_VARIABLE}={tag}"}),
+    ]
+    longer = stage.command(["sleep", "1000"])
+    longer = type(longer)(longer.argv, longer.cwd, longer.env, TAG_VARIABLE, tag + "0")
+    strangers.append(await stage.start_command(longer))
+    await ended(child)
+
+    assert stage.alive() == {stranger.pid for stranger in strangers}
+
+
+async def test_who_looks_is_never_part_of_the_tree(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It carries the tag itself, and so does who started it.
+    child = await stage.start("sleep", "1000")
+    carriers = {child.pid, os.getpid(), os.getppid()}
+
+    def environment(pid: int) -> list[bytes]:
+        return [f"{TAG_VARIABLE}=x".encode()] if pid in carriers else []
+
+    monkeypatch.setattr(scan_module, "_environment", environment)
+    found = find_tree(TAG_VARIABLE, "x", None)
+    assert {child.pid, os.getppid()} <= found.keys()
+    assert os.getpid() not in found
+
+
+# under cancellation
+
+
+async def test_an_end_that_is_cancelled_completes(stage: Stage) -> None:
+    child, _ = await stage.start_program(f"say({MANY}); stay()")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await ended(child)
+
+    assert stage.alive() == set()
+    seen = look(child.pid)
+    assert seen is None or seen.id != stage.told[child.pid]
+
+
+async def test_a_start_that_is_cancelled_gives_a_child_that_can_be_ended(stage: Stage) -> None:
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        child = await stage.start("sleep", "1000")
+
+    assert stage.alive() == {child.pid}
+    await ended(child)
+    assert stage.alive() == set()
+
+
+async def test_what_the_kernel_does_not_let_go_is_given_up_and_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = await stage.start("sleep", "1000")
+    seen = look(child.pid)
+    assert seen is not None
+    monkeypatch.setattr("supervisor.process._kill.GIVE_UP_S", 0.05)
+    monkeypatch.setattr("supervisor.process._kill.kill_exactly", lambda _: None)
+
+    with trio.fail_after(DEADLINE_S):
+        assert await kill_until_gone(lambda: {child.pid: seen}) == [child.pid]
+
+
+# one process for certain
+
+
+async def test_exactly_the_process_that_is_meant_is_killed(stage: Stage) -> None:
+    child, other = await stage.start("sleep", "1000"), await stage.start("sleep", "1000")
+    kill_exactly(stage.told[child.pid])
+    await exited(child)
+
+    assert stage.alive() == {other.pid}
+
+
+@pytest.mark.parametrize("later", [-1.0, 1.0])
+async def test_a_pid_that_was_given_to_another_process_is_left_alone(
+    stage: Stage, later: float
+) -> None:
+    child = await stage.start("cat")
+    was = stage.told[child.pid]
+    kill_exactly(ProcessId(was.pid, was.started + later))
+    await child.stdin.aclose()
+    await exited(child)
+
+    assert await ended(child) == 0
+
+
+async def test_a_pid_that_nobody_has_is_no_error(stage: Stage) -> None:
+    child = await stage.start("true")
+    await ended(child)
+
+    kill_exactly(stage.told[child.pid])
+
+
+# memory
+
+HOLD = "import mmap; held = mmap.mmap(-1, {size}, {kind}); held.write(bytes({size}))\n"
+SIZE = 64 << 20
+TOUCH_IN_TWO_MORE = """
+pids = []
+for _ in range(2):
+    ours, its = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        bytes(held)
+        os.write(its, b'.')
+        stay()
+    os.read(ours, 1)
+    pids.append(pid)
+say(*pids)
+stay()
+"""
+
+
+def hold(kind: str) -> str:
+    return HOLD.format(size=SIZE, kind=f"mmap.MAP_ANONYMOUS | mmap.{kind}")
+
+
+def sum_of_residents(pids: list[int]) -> int:
+    page = os.sysconf("SC_PAGE_SIZE")
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/statm") as file:
+            total += int(file.read().split()[1]) * page
+    return total
+
+
+async def test_shared_pages_are_counted_once(stage: Stage) -> None:
+    child, pids = await stage.start_program(hold("MAP_SHARED") + TOUCH_IN_TWO_MORE)
+
+    residents = sum_of_residents([child.pid, *pids])
+    with trio.fail_after(DEADLINE_S):
+        memory = await child.memory()
+    assert residents > 3 * SIZE
+    assert SIZE < memory < 2 * SIZE
+    assert memory < residents - 2 * SIZE + SIZE // 2
+
+
+async def test_memory_of_their_own_is_added_up(stage: Stage) -> None:
+    code = hold("MAP_PRIVATE") + "say(); stay()"
+    child, pids = await stage.start_program(f"say(*run({code!r}), *daemon({code!r})); stay()")
+
+    assert len(pids) == 2
+    with trio.fail_after(DEADLINE_S):
+        assert 2 * SIZE < await child.memory() < 3 * SIZE
+
+
+async def test_a_process_that_has_gone_counts_nothing(stage: Stage) -> None:
+    living, gone = await stage.start("sleep", "1000"), await stage.start("true")
+    await ended(gone)
+
+    assert tree_memory([living.pid, gone.pid]) == tree_memory([living.pid]) > 0
+    assert tree_memory([gone.pid]) == tree_memory([]) == 0
+
+
+async def test_a_tree_that_has_ended_takes_no_memory(stage: Stage) -> None:
+    child = await stage.start("true")
+    await exited(child)
+    assert await child.memory() == 0
+
+    await ended(child)
+    assert await child.memory() == 0
