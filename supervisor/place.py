@@ -54,14 +54,17 @@ def find_root(environ: "Mapping[str, str]", cwd: str) -> str:
     """The project root (a real path) for a client that runs in `cwd`.
 
     `CLAUDE_PROJECT_DIR` where it is set, else the nearest folder from `cwd` upwards that holds
-    `.claude` or `.git`, else `cwd`.
+    `.claude` or `.git`, else `cwd`. The `.claude` in a user's home marks no project: every user
+    of Claude Code has one, and all projects below would share one pool.
     """
     given = environ.get("CLAUDE_PROJECT_DIR")
     if given:
         return os.path.realpath(os.path.join(cwd, given))
     start = folder = os.path.realpath(cwd)
+    home = os.path.realpath(environ.get("HOME") or os.path.expanduser("~"))
     while True:
-        if any(os.path.exists(os.path.join(folder, mark)) for mark in (".claude", ".git")):
+        marks = (".git",) if folder == home else (".claude", ".git")
+        if any(os.path.exists(os.path.join(folder, mark)) for mark in marks):
             return folder
         parent = os.path.dirname(folder)
         if parent == folder:
@@ -92,12 +95,14 @@ def _settled_command(command: str, cwd: str) -> str:
         words = shlex.split(command)
     except ValueError:
         return command  # the pool reports it, with the reason, to whoever calls a tool
-    return shlex.join(_settled_word(word, cwd) for word in words)
+    return shlex.join(_settled_word(word, cwd, at == 0) for at, word in enumerate(words))
 
 
-def _settled_word(word: str, cwd: str) -> str:
+def _settled_word(word: str, cwd: str, is_program: bool) -> str:
     path = os.path.join(cwd, os.path.expanduser(word))
-    return os.path.abspath(path) if "/" in word and os.path.isfile(path) else word
+    # A program's path is settled also while nothing is there, so that it still means the same
+    # once something is.
+    return os.path.abspath(path) if "/" in word and (is_program or os.path.isfile(path)) else word
 
 
 def split_command(command: str) -> list[str]:
@@ -112,6 +117,16 @@ def split_command(command: str) -> list[str]:
     if not words:
         raise ValueError("the command is empty")
     return [os.path.expanduser(words[0]), *words[1:]]
+
+
+def built_in() -> str:
+    """The folder of the built-in agents, skills, expertise and config.
+
+    In an installed package they lie inside it, in a checkout beside it.
+    """
+    package = os.path.dirname(os.path.abspath(__file__))
+    packed = os.path.join(package, "_builtin")
+    return packed if os.path.isdir(packed) else os.path.dirname(package)
 
 
 class Place:
@@ -201,9 +216,14 @@ def parse_hello(line: bytes) -> "dict[str, Any]":
     Raises:
         ValueError: it is none.
     """
-    value = json.loads(line)
+    try:
+        value = json.loads(line)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(value, dict) or value.get("agent-pool") != 1:
         raise ValueError("not a hello of agent-pool")
+    if not isinstance(value.get("variables"), dict | None):
+        raise ValueError("its variables are no table")  # noqa: TRY004 - of the peer, not the caller
     return value
 
 

@@ -29,6 +29,9 @@ START_DEADLINE_S = 60.0
 LAST_ANSWERS_S = 5.0
 """How long, after the client closed its end, answers that are under way may still come."""
 
+ENDED_FROM_OUTSIDE = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -signal.SIGKILL)
+"""Exit statuses of a pool that was stopped or killed before it could answer anybody."""
+
 CHUNK = 1 << 16
 
 
@@ -47,6 +50,8 @@ def main() -> int:
         pool = join_or_start(os.environ, os.getcwd())
     except (PoolRefusedError, place.PlaceError) as error:
         return refuse(str(error))
+    except OSError as error:
+        return refuse(f"no pool can be started here: {error}")
     return copy_both_ways(pool)
 
 
@@ -201,7 +206,8 @@ def spawn(
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    # Appending: a pool that is still about keeps writing where the next one has begun anew.
+    return os.open(path, flags | os.O_APPEND, 0o600)
 
 
 def await_pool(
@@ -221,7 +227,7 @@ def await_pool(
             process.returncode = 0  # it outlives us: nobody is to wait for it
             return pool
         status = process.poll()
-        if status == 0:
+        if status in (0, *ENDED_FROM_OUTSIDE):
             return None  # another pool was there first, or it was told to stop
         if status is not None:
             raise PoolRefusedError(

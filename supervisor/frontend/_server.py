@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import mcp_types
@@ -48,12 +49,14 @@ class FrontEnd:
     """Called with what should never happen."""
     clients: int = 0
     """Connections that have said hello."""
-    calls: int = 0
-    """Tool calls that have not been answered yet."""
+    ending: bool = False
+    """The pool is about to go: who says hello from now on is sent away without an answer."""
     changed: trio.Event = field(default_factory=trio.Event)
-    """Set, and replaced, when `clients` or `calls` changes."""
+    """Set, and replaced, when `clients` changes or the last unanswered request is answered."""
 
     def __post_init__(self) -> None:
+        self._unanswered: set[tuple[int, object]] = set()
+        self._numbers = count()
         self._server: Server[Any] = Server(
             "agent-pool",
             version=__version__,
@@ -85,9 +88,9 @@ class FrontEnd:
                 nursery.start_soon(self._serve_safely, stream)
 
     async def flush(self) -> None:
-        """Wait until the calls under way have been answered, but not for long."""
+        """Wait until the answers under way have been written, but not for long."""
         with trio.move_on_after(FLUSH_S):
-            while self.calls:
+            while self._unanswered:
                 await self.changed.wait()
 
     async def _serve_safely(self, stream: trio.SocketStream) -> None:
@@ -97,16 +100,12 @@ class FrontEnd:
             except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
                 pass  # this client has gone in the middle of something
             except* Exception as faults:
+                # It ends this connection, and no other.
                 for fault in faults.exceptions:
                     self.on_fault(fault)
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         if not _same_user(stream.socket):
-            return
-        hello = None
-        with trio.move_on_after(HELLO_DEADLINE_S):
-            hello = await self._hello(stream)
-        if not hello:
             return
         client = Client()
         CLIENT.set(client)
@@ -114,39 +113,68 @@ class FrontEnd:
         def lost() -> None:
             client.lost = True
 
-        self._count(clients=1)
-        try:
-            await self._server.run(
-                LineReader(stream, lost),
-                LineWriter(stream),
-                self._server.create_initialization_options(),
-            )
-        finally:
-            self._count(clients=-1)
-
-    async def _hello(self, stream: trio.SocketStream) -> bool:
-        line = b""
-        while not line.endswith(b"\n"):
-            byte = await stream.receive_some(1)  # what follows belongs to the MCP session
-            if not byte or len(line) > HELLO_LIMIT:
-                return False
-            line += byte
+        number = next(self._numbers)
+        reader = LineReader(stream, lost, lambda message: self._read(number, message))
+        hello = None
+        with trio.move_on_after(HELLO_DEADLINE_S):
+            hello = await reader.line(HELLO_LIMIT)
+        if hello is None or self.ending:
+            return
         answer: dict[str, object] = {"agent-pool": 1, "version": __version__, "pid": os.getpid()}
+        refusal = self._refusal(hello)
+        if refusal is not None:
+            with trio.move_on_after(HELLO_DEADLINE_S):
+                await stream.send_all(_json_line(answer | {"error": refusal}))
+            return
+        # Counted before it is answered: a pool that has answered does not linger away.
+        self.clients += 1
+        self._change()
         try:
-            found = differences(self.variables, parse_hello(line), __version__)
-        except ValueError as error:
-            found = [str(error)]
-        if found:
-            answer["error"] = (
-                f"the pool of {self.place.root} runs with other settings; {'; '.join(found)}. "
-                "Run `agent-pool stop` there, and connect again: the next pool takes yours."
-            )
-        await stream.send_all(_json_line(answer))
-        return not found
+            await stream.send_all(_json_line(answer))
+            writer = LineWriter(stream, lambda message: self._written(number, message))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(writer.abandon_when_cancelled)
+                options = self._server.create_initialization_options()
+                await self._server.run(reader, writer, options)
+                nursery.cancel_scope.cancel()
+        finally:
+            self.clients -= 1
+            self._unanswered = {one for one in self._unanswered if one[0] != number}
+            self._change()
 
-    def _count(self, clients: int = 0, calls: int = 0) -> None:
-        self.clients += clients
-        self.calls += calls
+    def _refusal(self, hello: bytes) -> str | None:
+        try:
+            found = differences(self.variables, parse_hello(hello), __version__)
+        except ValueError as error:
+            return f"what came on the pool's socket is no hello: {error}"
+        if not found:
+            return None
+        return (
+            f"the pool of {self.place.root} runs with other settings; {'; '.join(found)}. "
+            "Run `agent-pool stop` there, and connect again: the next pool takes yours."
+        )
+
+    def _read(self, connection: int, message: mcp_types.JSONRPCMessage) -> None:
+        if isinstance(message, mcp_types.JSONRPCRequest):
+            self._unanswered.add((connection, message.id))
+        elif (
+            isinstance(message, mcp_types.JSONRPCNotification)
+            and message.method == "notifications/cancelled"
+        ):
+            # What its caller cancels is not answered.
+            self._settle(connection, (message.params or {}).get("requestId"))
+
+    def _written(self, connection: int, message: mcp_types.JSONRPCMessage) -> None:
+        if isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError):
+            self._settle(connection, message.id)
+
+    def _settle(self, connection: int, request: object) -> None:
+        if isinstance(request, int | str):
+            self._unanswered.discard((connection, request))
+        if not self._unanswered:
+            self._change()
+
+    def _change(self) -> None:
         self.changed.set()
         self.changed = trio.Event()
 
@@ -158,7 +186,6 @@ class FrontEnd:
     async def _call_tool(
         self, context: Context, params: mcp_types.CallToolRequestParams
     ) -> mcp_types.CallToolResult:
-        self._count(calls=1)
         try:
             return await call_tool(self.pool, params.name, params.arguments, context)
         except Exception as error:
@@ -167,8 +194,6 @@ class FrontEnd:
             return error_result(
                 TaskError("internal_error", f"the pool failed: {error!r}.", "Its log says more.")
             )
-        finally:
-            self._count(calls=-1)
 
 
 def listen(place: Place) -> trio.SocketListener:

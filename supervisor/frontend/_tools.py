@@ -222,7 +222,7 @@ def error_result(
 
 
 def _record_result(model: BaseModel) -> mcp_types.CallToolResult:
-    record = model.model_dump()
+    record = _cleaned(model.model_dump())
     text = json.dumps(record, ensure_ascii=False)
     return mcp_types.CallToolResult(
         content=[mcp_types.TextContent(text=text)], structured_content=record
@@ -247,9 +247,6 @@ async def _invoke(
 
 
 async def _await_outcome(task: Task, context: Context) -> None:
-    if not (context.meta or {}).get("progress_token"):
-        await task.settled.wait()
-        return
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_report_progress, task, context)
         await task.settled.wait()
@@ -257,13 +254,15 @@ async def _await_outcome(task: Task, context: Context) -> None:
 
 
 async def _report_progress(task: Task, context: Context) -> None:
+    # To a client that did not ask for it, the SDK sends nothing.
     while True:
         elapsed = trio.current_time() - task.accepted_at
-        message = f"{task.agent}: {task.doing.value} ({elapsed:.0f} s; task {task.id})"
+        told = task.doing.value
+        message = f"{task.agent}: {told} ({elapsed:.0f} s; task {task.id})"
         await context.session.report_progress(round(elapsed, 3), None, _clean(message))
         await trio.sleep(PROGRESS_GAP_S)
         with trio.move_on_after(PROGRESS_EVERY_S):
-            await task.doing.wait_transition()
+            await task.doing.wait_value(lambda doing, told=told: doing != told)
 
 
 def _task_result(pool: Pool, task: Task) -> mcp_types.CallToolResult:

@@ -23,10 +23,16 @@ class LineReader:
     Cancellable, unlike the SDK's own stdio, which reads in a thread.
     """
 
-    def __init__(self, stream: trio.abc.ReceiveStream, on_end: Callable[[], None]) -> None:
-        """`on_end` is called before the session learns that the client has gone."""
+    def __init__(
+        self,
+        stream: trio.abc.ReceiveStream,
+        on_end: Callable[[], None],
+        on_message: Callable[[mcp_types.JSONRPCMessage], None] = lambda _: None,
+    ) -> None:
+        """The session learns of a message, or that the client has gone, after these were called."""
         self._stream = stream
         self._on_end = on_end
+        self._on_message = on_message
         self._buffer = bytearray()
         self._searched = 0
 
@@ -37,24 +43,32 @@ class LineReader:
             anyio.EndOfStream: the client has gone.
         """
         while True:
-            line = await self._line()
+            line = await self.line(LINE_LIMIT)
+            if line is None:
+                raise anyio.EndOfStream
             if not line.strip():
                 continue
             try:
-                return SessionMessage(_message(line))
+                message = _message(line)
             except ValueError as error:
                 return error
+            self._on_message(message)
+            return SessionMessage(message)
 
-    async def _line(self) -> bytes:
+    async def line(self, limit: int) -> bytes | None:
+        """The next line, without its end; None: the client has gone, or sends more than `limit`.
+
+        Cancelling it loses nothing: what has been read waits for the next call.
+        """
         while (end := self._buffer.find(b"\n", self._searched)) < 0:
             self._searched = len(self._buffer)
             try:
                 data = await self._stream.receive_some(CHUNK)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 data = b""
-            if not data or len(self._buffer) > LINE_LIMIT:
+            if not data or len(self._buffer) > limit:
                 self._on_end()
-                raise anyio.EndOfStream
+                return None
             self._buffer += data
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
@@ -96,20 +110,41 @@ def _message(line: bytes) -> mcp_types.JSONRPCMessage:
         # but no Unicode text: it becomes a question mark, and the call is served.
         if b"\\u" not in line:
             raise
-        whole = json.dumps(json.loads(line), ensure_ascii=False)
+        try:
+            whole = json.dumps(json.loads(line), ensure_ascii=False)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
         return parse(whole.encode("utf-8", "replace"), by_name=False)
 
 
 class LineWriter:
     """The messages to a client: the write stream of an MCP session.
 
-    What cannot be delivered, because the client has gone, is dropped: the reader reports it.
+    A call that is cancelled may be cancelled in the middle of a message of its own, a report of
+    progress for example; half a line would spoil all that follow. So a write that has begun goes
+    on whatever becomes of its sender, and only the end of the connection, which `abandon` stands
+    for, cuts it off. What cannot be delivered, because the client has gone, is dropped: the
+    reader reports that.
     """
 
-    def __init__(self, stream: trio.abc.SendStream) -> None:
+    def __init__(
+        self,
+        stream: trio.abc.SendStream,
+        on_written: Callable[[mcp_types.JSONRPCMessage], None] = lambda _: None,
+    ) -> None:
+        """`on_written` is called with each message that has been written whole."""
         self._stream = stream
+        self._on_written = on_written
         self._turn = trio.Lock()
         self._torn = False
+        self._abandoned = trio.CancelScope()
+
+    async def abandon_when_cancelled(self) -> None:
+        """Wait for ever; cancelled, give up the write under way and all later ones."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._abandoned.cancel()
 
     async def send(self, item: SessionMessage, /) -> None:
         """Write one message, after those that are being written."""
@@ -117,11 +152,14 @@ class LineWriter:
         async with self._turn:
             if self._torn:
                 return
-            # A cancelled write leaves half a line: nothing can follow it.
             self._torn = True
-            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            with (
+                trio.CancelScope(shield=True) as self._abandoned,
+                contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError),
+            ):
                 await self._stream.send_all(line.encode("utf-8", "surrogatepass"))
                 self._torn = False
+                self._on_written(item.message)
 
     async def aclose(self) -> None:
         """Nothing: the stream is closed by who opened it."""

@@ -18,8 +18,7 @@ class LineSplitter:
         self.skipped = 0
         """How many lines were passed over because they were longer than the limit."""
         self._limit = limit
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._begun = bytearray()
         self._skipping = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
@@ -30,13 +29,15 @@ class LineSplitter:
             if self._skipping:
                 self.skipped += 1
             else:
-                yield b"".join(self._parts)
-            self._parts, self._size, self._skipping = [], 0, False
+                yield bytes(self._begun)
+            self._begun, self._skipping = bytearray(), False
         self._keep(rest)
 
     def _keep(self, part: bytes) -> None:
-        self._size += len(part)
-        if self._size > self._limit:
-            self._parts, self._skipping = [], True
-        elif part and not self._skipping:
-            self._parts.append(part)
+        if self._skipping:
+            return
+        if len(self._begun) + len(part) > self._limit:
+            self._begun, self._skipping = bytearray(), True
+        else:
+            # One buffer, not a list of chunks: a chunk of two bytes would cost some sixty.
+            self._begun += part

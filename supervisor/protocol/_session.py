@@ -13,6 +13,7 @@ The rules come from measuring many versions of the real CLI:
 """
 
 import json
+import math
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -39,6 +40,15 @@ SAMPLE = 200
 
 REMEMBERED = 64
 """Results and sessions that are remembered, to know a late or repeated result by."""
+
+UNASKED = "nothing was asked"
+BACKGROUND = "it reports a background job"
+
+ANNOUNCED_ENOUGH = 2
+"""Tasks in a row that an `init` line announced, until a result without one is not believed.
+
+One would not do: a simple stand-in may print its only `init` with the first task.
+"""
 
 REFUSAL = "This agent runs without a person who could be asked, so it is refused."
 
@@ -71,9 +81,9 @@ class ClaudeSession:
         self._lines = LineSplitter(line_limit)
         self._turn: Literal["none", "task", "clear"] = "none"
         self._turn_started = False
-        self._turns_announced: bool | None = None  # learned from the first task
+        self._announced = 0  # tasks in a row that were announced
         self._stale_sessions: deque[str] = deque(maxlen=REMEMBERED)
-        self._seen_results: deque[tuple[object, object]] = deque(maxlen=REMEMBERED)
+        self._seen_results: deque[tuple[object, ...]] = deque(maxlen=REMEMBERED)
         self._answer_so_far = ""
 
     @property
@@ -107,8 +117,10 @@ class ClaudeSession:
             RuntimeError: a turn is under way.
         """
         # A repeated uuid would be dropped by the CLI without a word: each line has its own.
-        self.task_uuid = self._new_uuid()
-        return self._begin("task", " " + text if text.startswith("/") else text, self.task_uuid)
+        name = self._new_uuid()
+        line = self._begin("task", " " + text if text.startswith("/") else text, name)
+        self.task_uuid = name
+        return line
 
     def begin_clear(self) -> bytes:
         """The line that clears the context, where the CLI can.
@@ -189,6 +201,9 @@ class ClaudeSession:
         stray = self._stray(message)
         if stray is not None:
             self.unsolicited_results += 1
+            if stray in (UNASKED, BACKGROUND):
+                # What that turn spent is not the next task's.
+                self._spent(message.get("total_cost_usd"))
             return Unsolicited(stray, str(message.get("result") or "")[:SAMPLE])
         turn, self._turn = self._turn, "none"
         result = self._result(message)
@@ -196,27 +211,26 @@ class ClaudeSession:
             self._seen_results.append(_fingerprint(message))
         if turn == "clear":
             return ClearEnded(self._cleared(result, message))
-        if self._turns_announced is None:
-            self._turns_announced = self._turn_started
+        self._announced = self._announced + 1 if self._turn_started else 0
         self._move_to(result.session_id)
         return TaskEnded(result)
 
     def _stray(self, message: Mapping[str, Any]) -> str | None:
         """Why this result cannot be the awaited one, or None."""
-        if self.idle:
-            return "nothing was asked"
         if _fingerprint(message) in self._seen_results:
             return "it came before"
-        if _dict(message.get("origin")).get("kind") == "task-notification":
-            return "it reports a background job"
         if message.get("session_id") in self._stale_sessions:
             return "it is of a context that has been cleared"
+        if _dict(message.get("origin")).get("kind") == "task-notification":
+            return BACKGROUND
+        if self.idle:
+            return UNASKED
         if self._turn == "clear":
             return None
         named = message.get("user_message_uuids")
         if isinstance(named, list) and named and self.task_uuid not in named:
             return "it names another task"
-        if self._turns_announced and not self._turn_started:
+        if self._announced >= ANNOUNCED_ENOUGH and not self._turn_started:
             return "its turn has not begun"
         return None
 
@@ -263,17 +277,18 @@ class ClaudeSession:
         )
 
     def _spent(self, total: object) -> float | None:
-        if not isinstance(total, int | float):
+        now = _finite(total)
+        if now is None:
             return None
         # A total that fell began anew: newer versions do so when the context is cleared.
-        spent = total - self.total_cost_usd if total >= self.total_cost_usd else total
-        self.total_cost_usd = float(total)
-        return float(spent)
+        spent = now - self.total_cost_usd if now >= self.total_cost_usd else now
+        self.total_cost_usd = now
+        return spent
 
 
-def _fingerprint(message: Mapping[str, Any]) -> tuple[object, object]:
-    # The text as well: a simple stand-in may give every result the same uuid.
-    return message.get("uuid"), message.get("result")
+def _fingerprint(message: Mapping[str, Any]) -> tuple[object, ...]:
+    # Session and text as well: a simple stand-in may give every result the same uuid.
+    return message.get("uuid"), message.get("session_id"), message.get("result")
 
 
 def _line(message: Mapping[str, Any]) -> bytes:
@@ -303,6 +318,8 @@ def _control_reply(message: Mapping[str, Any]) -> Iterator[Event]:
 
 def _question(message: Mapping[str, Any]) -> Iterator[Event]:
     request_id = message.get("request_id")
+    if not isinstance(request_id, str | int):
+        return  # nobody can await an answer, and a line that is no JSON would end the CLI
     subtype = str(_dict(message.get("request")).get("subtype"))
     response: dict[str, Any] = {"subtype": "error", "request_id": request_id, "error": REFUSAL}
     if subtype == "can_use_tool":
@@ -341,6 +358,14 @@ def _list(value: object) -> list[Any]:
 
 def _dicts(value: object) -> list[dict[str, Any]]:
     return [one for one in _list(value) if isinstance(one, dict)]
+
+
+def _finite(value: object) -> float | None:
+    try:
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _text_or_none(value: object) -> str | None:

@@ -1,0 +1,134 @@
+"""The MCP server that `FrontEnd` builds, before a pool with canned answers, and its client."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import pytest
+import trio
+from mcp import Client
+
+from supervisor.frontend import FrontEnd
+from supervisor.frontend._tools import CLIENT
+from supervisor.frontend._tools import Client as Connection
+from supervisor.place import Place
+from supervisor.pool import Pool, PoolError, Task, TaskError, TaskResult
+from supervisor.pool.agent import Ready
+from supervisor.protocol import Usage
+
+ROW: dict[str, Any] = {
+    "name": "scout",
+    "description": "Finds things.",
+    "state": "idle",
+    "pid": 7,
+    "memory_bytes": 1024,
+    "tasks_done": 3,
+    "tasks_failed": 1,
+    "restarts": 0,
+    "recycles": 0,
+    "uptime_s": 1.5,
+    "queue_length": 0,
+    "reset_by": "rewind",
+    "origin": "project",
+    "source": "/project/.claude/agents/scout.md",
+    "warnings": [],
+    "error": None,
+}
+
+
+class CannedPool:
+    """What the handlers need of a pool. Its answers are set by the test."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self.outcome: TaskResult | TaskError | None = TaskResult(
+            "the answer", Usage(input_tokens=5), 0.25, "session-1"
+        )
+        """None: the task never ends."""
+        self.refusal: TaskError | None = None
+        """What every call is refused with."""
+        self.fault: Exception | None = None
+        """What every call fails with."""
+        self.steps: list[tuple[float, str]] = []
+        """Seconds to wait, and what the agent does then; after the last, the outcome."""
+        self.rows: list[dict[str, Any]] = [ROW]
+        self.tasks: list[Task] = []
+        self.cancelled: list[Task] = []
+        self.lost: list[Task] = []
+        self._nursery = nursery
+
+    def _check(self) -> None:
+        if self.refusal is not None:
+            raise PoolError(self.refusal)
+        if self.fault is not None:
+            raise self.fault
+
+    async def submit(self, name: str, text: str, timeout_s: float | None = None) -> Task:
+        self._check()
+        task = Task(name, text, timeout_s or 60)
+        task.pid, task.attempts = 7, 1
+        self.tasks.append(task)
+        self._nursery.start_soon(self._work, task)
+        return task
+
+    async def _work(self, task: Task) -> None:
+        for seconds, doing in self.steps:
+            await trio.sleep(seconds)
+            task.doing.value = doing
+        if self.outcome is not None:
+            task.settle(self.outcome)
+
+    def cancel(self, task: Task) -> None:
+        self.cancelled.append(task)
+
+    def client_lost(self, task: Task) -> None:
+        self.lost.append(task)
+
+    def define(self, name: str) -> object:
+        raise PoolError(TaskError("unknown_agent", f"{name} has no file."))
+
+    async def warmup(self, name: str) -> Ready:
+        self._check()
+        return Ready(pid=7, ready_s=0.5)
+
+    async def reset(self, name: str) -> dict[str, Any]:
+        self._check()
+        return {"agent": name, "was": "idle", "pid": 7}
+
+    async def agents(self) -> list[dict[str, Any]]:
+        self._check()
+        return self.rows
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[CannedPool]:
+    async with trio.open_nursery() as nursery:
+        yield CannedPool(nursery)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def faults() -> list[Exception]:
+    """What the front end reports as its own faults."""
+    return []
+
+
+@pytest.fixture
+def connection() -> Connection:
+    return Connection()
+
+
+@pytest.fixture(params=["legacy", "auto"])
+async def client(
+    request: pytest.FixtureRequest,
+    pool: CannedPool,
+    faults: list[Exception],
+    connection: Connection,
+    tmp_path: Path,
+) -> AsyncIterator[Client]:
+    """The SDK's client: over JSON-RPC as Claude Code speaks it, and by the newest protocol."""
+    mode: Literal["legacy", "auto"] = request.param
+    place = Place(str(tmp_path), {"HOME": str(tmp_path)})
+    front_end = FrontEnd(cast(Pool, pool), place, {}, faults.append)
+    CLIENT.set(connection)
+    async with Client(front_end._server, mode=mode) as connected:
+        yield connected

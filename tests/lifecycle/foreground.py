@@ -1,0 +1,86 @@
+"""`agent-pool run` as a test runs it, and what the log of a project's pools tells."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from tests.client import Project, until
+
+
+class Foreground:
+    """A pool in the foreground."""
+
+    def __init__(self, process: trio.Process, output: Path) -> None:
+        self.process = process
+        """The pool itself."""
+        self._output = output
+
+    @property
+    def output(self) -> str:
+        """What it has said so far, on stdout and stderr."""
+        return self._output.read_text()
+
+    async def exit_status(self) -> int:
+        """Its exit status, once it has ended."""
+        with trio.fail_after(60):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def foreground(project: Project, **extra: str) -> AsyncIterator[Foreground]:
+    """Run the pool in the foreground until it serves; it is told to stop at the end."""
+    output = project.home / "output"
+    with output.open("wb") as file:
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-P", "-m", "agent_pool", "run"],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            cwd=project.folder,
+            env=project.environment(**extra),
+        )
+    pool = Foreground(process, output)
+    try:
+        await until(lambda: serves(project), "the pool listens")
+        yield pool
+    finally:
+        with trio.CancelScope(shield=True):
+            process.terminate()
+            await pool.exit_status()
+
+
+def serves(project: Project) -> bool:
+    """Whether a pool of the project listens."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(project.place.socket)
+        except OSError:
+            return False
+    return True
+
+
+def has_socket(project: Project) -> bool:
+    """Whether there is a socket, or a link to one, be it that nobody listens there."""
+    place = project.place
+    return os.path.lexists(place.link) or os.path.lexists(place.socket)
+
+
+def events(project: Project) -> list[str]:
+    """The names of all that the project's pools have logged, in order."""
+    return [line["event"] for line in project.log_lines()]
+
+
+async def until_logged(project: Project, event: str) -> None:
+    """Wait until a pool of the project has logged that."""
+    await until(lambda: event in events(project), f"the event {event}")
+
+
+def pools_started(project: Project) -> list[int]:
+    """The pids of all pools that the project has had, in order."""
+    return [line["pid"] for line in project.log_lines() if line["event"] == "pool_started"]

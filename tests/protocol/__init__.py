@@ -1,0 +1,1 @@
+"""The protocol, fed bytes: recorded, cut, shuffled, forged and random."""
