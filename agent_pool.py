@@ -5,8 +5,8 @@ installed in one environment, either may shadow the other, or their files may ha
 in one folder. This module has a name that nobody else uses, so it can always say so.
 """
 
+import os
 import sys
-from pathlib import Path
 
 CLASH = """\
 agent-pool: the import package `supervisor` found here is not agent-pool's
@@ -23,11 +23,13 @@ def clash() -> str | None:
     """Where another distribution's `supervisor` package is in the way, or None."""
     try:
         import supervisor
-    except ImportError as error:
-        return f"none ({error})"
-    folder = Path(next(iter(supervisor.__path__)))
-    ours = (folder / "relay.py").exists() and hasattr(supervisor, "__version__")
-    theirs = (folder / "supervisord.py").exists()
+    except Exception as error:  # theirs may fail in any way
+        return f"none that can be imported ({error!r})"
+    folder = next(iter(getattr(supervisor, "__path__", ())), None)
+    if folder is None:
+        return str(supervisor.__file__)
+    ours = os.path.exists(os.path.join(folder, "relay.py")) and hasattr(supervisor, "__version__")
+    theirs = os.path.exists(os.path.join(folder, "supervisord.py"))
     return None if ours and not theirs else str(folder)
 
 

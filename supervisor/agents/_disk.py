@@ -152,8 +152,15 @@ def _list(path: str) -> Listing:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 folders.append(entry.name)
             elif entry.name.lower().endswith(".md"):
                 markdown.append(entry.name)
     return Listing(tuple(sorted(markdown)), tuple(sorted(folders)))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links: it is for its own reading to say so
+        return False

@@ -25,16 +25,19 @@ ANSWER_DEADLINE_S = 10.0
 
 def stop(place: Place, as_json: bool) -> int:
     """Stop the pool and wait until it has gone; 0 also where none runs."""
-    holder = place.holder()
-    if holder is None:
+    deadline = time.monotonic() + STOP_DEADLINE_S
+    while (holder := place.holder()) is not None:
+        pid = holder.get("pid")
+        if isinstance(pid, int):
+            break
+        # It has taken the lock, and not yet written who it is.
+        if time.monotonic() > deadline:
+            _say(as_json, {"stopped": False}, f"{place.lock} does not say who holds it")
+            return 1
+        time.sleep(0.01)
+    else:
         _say(as_json, {"stopped": False, "root": place.root}, f"no pool of {place.root} runs")
         return 0
-    pid = holder.get("pid")
-    if not isinstance(pid, int):
-        pid = _pid_of_answer(place)
-    if pid is None:
-        _say(as_json, {"stopped": False}, "a pool is just starting; try again in a second")
-        return 1
     if not _end_process(pid):
         text = f"the pool (pid {pid}) has not ended within {STOP_DEADLINE_S:.0f} s"
         _say(as_json, {"stopped": False, "pid": pid}, text)
@@ -85,15 +88,6 @@ def status(place: Place, as_json: bool) -> int:
     facts["agents"] = result["structuredContent"]["agents"]
     _say(as_json, facts, _table(facts))
     return 0
-
-
-def _pid_of_answer(place: Place) -> int | None:
-    try:
-        answer, _ = _ask_list(place)
-    except (OSError, ValueError, ClientError):
-        return None
-    pid = answer.get("pid")
-    return pid if isinstance(pid, int) else None
 
 
 def _ask_list(place: Place) -> tuple[dict[str, Any], dict[str, Any]]:

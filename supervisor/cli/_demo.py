@@ -33,6 +33,13 @@ AGENTS = {
 
 SECRET = "4711"
 
+GREEDY = "scout"
+CONFIG = f"""\
+[agents.{GREEDY}]
+hard_ceiling = "600MiB"
+soft_ceiling = "500MiB"
+"""
+
 
 class DemoError(Exception):
     """Something did not happen as it should."""
@@ -42,11 +49,14 @@ def demo(as_json: bool) -> int:
     """Show the main job; 0 only if all of it truly happened."""
     command = os.environ.get("CLAUDE_CLI")
     show = Show(as_json, sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
-    with tempfile.TemporaryDirectory(prefix="agent-pool-demo-") as folder:
+    with tempfile.TemporaryDirectory(prefix="agent-pool-demo-") as made:
+        folder = os.path.realpath(made)  # as the system tells a process's working directory
         try:
             environ = _environment(Path(folder), command or REHEARSAL)
             with _relay(Path(folder), environ) as client:
                 _play(client, show, command or "the rehearsal agent: no account, no network")
+                if command is None:
+                    _grow(client, show)
             _end(Path(folder), environ, show)
         except (DemoError, ClientError, OSError) as error:
             show.failed(str(error))
@@ -108,6 +118,7 @@ def _environment(folder: Path, command: str) -> dict[str, str]:
         file.parent.mkdir(parents=True, exist_ok=True)
         head = f"---\nname: {name}\ndescription: An agent of the demo.\ntools: []\n---\n"
         file.write_text(f"{head}{prompt}\n")
+    (project / ".claude" / "pool.toml").write_text(CONFIG)
     own = {"CLAUDE_CLI": command, "XDG_STATE_HOME": str(folder / "state")}
     inherited = {
         name: value
@@ -170,6 +181,17 @@ def _play(client: LineClient, show: Show, command: str) -> None:
     show.check(rows["critic"]["pid"] == other, f"the critic never noticed (pid {other})")
 
 
+def _grow(client: LineClient, show: Show) -> None:
+    """A task that eats memory; only the rehearsal agent does so at a word."""
+    show.step("The scout grows past its memory ceiling of 600 MiB in a task")
+    result = client.call("invoke", {"agent": GREEDY, "task": "Grow. [[grow 800]] [[sleep 60]]"})
+    show.check(result["_meta"].get("code") == "memory_ceiling", _short(_text(result)))
+    data = result["_meta"]
+    show.fact(f"killed at {data['size_bytes'] / 2**20:.0f} MiB, with all that it had started")
+    _invoke(client, show, GREEDY, "Answer with one word: are you well?")
+    show.check(True, "the next task succeeded, on a new process")
+
+
 def _agents(client: LineClient) -> list[dict[str, Any]]:
     result = client.call("list")
     if result.get("isError"):
@@ -203,10 +225,13 @@ def _short(text: str) -> str:
 
 
 def _kill_in_task(client: LineClient, show: Show, agent: str, pid: int) -> None:
+    seen: list[str] = []
     killed: list[str] = []
 
     def kill(message: str) -> None:
-        if not killed and "waiting" not in message:
+        seen.append(message)
+        # The first report may come before the agent has the task; then it would just be sent again.
+        if len(seen) > 1 and not killed and "waiting" not in message:
             killed.append(message)
             os.kill(pid, signal.SIGKILL)
             show.fact(f"progress: {message}")
@@ -231,7 +256,8 @@ def _await_restart(client: LineClient, agent: str, pid: int) -> dict[str, Any]:
 def _end(folder: Path, environ: dict[str, str], show: Show) -> None:
     show.step("The pool is stopped")
     ended = _stop(folder, environ)
-    show.check(ended.returncode == 0, "agent-pool stop: " + ended.stdout.strip())
+    said = ended.stdout.strip()
+    show.check(ended.returncode == 0 and said.startswith("stopped"), f"agent-pool stop: {said}")
     left = _left(folder)
     show.check(
         not left,

@@ -3,8 +3,10 @@
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from supervisor import __version__
+from supervisor.cli import _tail
 from supervisor.place import Place, find_root
 
 DESCRIPTION = """\
@@ -39,6 +41,12 @@ def parser() -> argparse.ArgumentParser:
         "what an MCP client starts: joins this project's pool, or starts it (MCP on stdio)",
         "claude mcp add agent-pool -- agent-pool serve",
     )
+    add(
+        "hook",
+        "what the Claude Code plugin runs before each call of the Agent tool, the call on stdin: "
+        "sends sub-agents that files define to the pool; AGENT_POOL_HOOK=off switches it off",
+        "AGENT_POOL_HOOK=off claude",
+    )
     run = add("run", "the pool in the foreground, until Ctrl-C or SIGTERM", "agent-pool run")
     run.add_argument("--root", help="the project (default: found from the current folder)")
     run.add_argument(
@@ -53,6 +61,36 @@ def parser() -> argparse.ArgumentParser:
         command = add(name, summary, f"agent-pool {name}")
         command.add_argument("--root", help="the project (default: found from the current folder)")
         command.add_argument("--json", action="store_true", help="print one JSON object")
+    log = add(
+        "tail",
+        "show the end of this project's log, whether a pool runs or not",
+        "agent-pool tail -f --agent code-reviewer --level warning",
+    )
+    log.add_argument("--root", help="the project (default: found from the current folder)")
+    log.add_argument("-f", "--follow", action="store_true", help="go on with what is added")
+    log.add_argument("--agent", metavar="NAME", help="only what concerns this agent")
+    log.add_argument(
+        "--level", type=_tail.level, help=f"this level and graver ones: {', '.join(_tail.LEVELS)}"
+    )
+    log.add_argument(
+        "--since", type=_tail.since, metavar="TIME", help="from then on: 10m, 2h, 2026-03-31T14:05"
+    )
+    log.add_argument(
+        "--lines",
+        type=_tail.lines,
+        metavar="N",
+        help=f"the last N lines (default: {_tail.LINES}; all that --since gives)",
+    )
+    log.add_argument("--json", action="store_true", help="print the lines as they are")
+    start = add(
+        "init",
+        "put a commented pool.toml, an example agent, a skill and an expertise file into the "
+        "project's .claude, where they are missing; and say how to register the pool",
+        "agent-pool init",
+    )
+    start.add_argument("--root", help="the project (default: found from the current folder)")
+    start.add_argument("--dry-run", action="store_true", help="write nothing, say what would be")
+    start.add_argument("--json", action="store_true", help="print one JSON object")
     demo = add(
         "demo",
         "show it: two agents, a crash in mid-task, the restart, the reset",
@@ -86,13 +124,25 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from supervisor.relay import main as relay
 
         return relay()
+    if arguments.command == "hook":
+        from supervisor.cli._hook import main as hook
+
+        return hook()
     if arguments.command == "demo":
         from supervisor.cli._demo import demo
 
         return demo(arguments.json)
     cwd = os.getcwd()
+    if arguments.command == "init":
+        from supervisor.cli import _init
+
+        project = Path(arguments.root) if arguments.root else Path(find_root(os.environ, cwd))
+        return _init.init(project.absolute(), arguments.json, arguments.dry_run, os.environ)
     root = os.path.realpath(arguments.root) if arguments.root else find_root(os.environ, cwd)
     place = Place(root, os.environ)
+    if arguments.command == "tail":
+        chosen = (arguments.agent, arguments.level, arguments.since, arguments.lines)
+        return _tail.tail(place, _tail.Choice(*chosen), arguments.follow, arguments.json)
     if arguments.command == "run":
         from supervisor.cli._run import run
 

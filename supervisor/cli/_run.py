@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from supervisor import __version__
 from supervisor.agents import Folders
 from supervisor.frontend import FrontEnd, close, listen
 from supervisor.logs import open_log
-from supervisor.place import Place, PlaceError, settled_variables
+from supervisor.place import Place, PlaceError, built_in, settled_variables
 from supervisor.pool import ConfigFiles, Pool, PoolEvent
 from supervisor.process import become_subreaper, end_everything_below, reap_adopted_forever
 from supervisor.tree import ChildSpec, Supervisor, SupervisorFlags
@@ -27,13 +28,11 @@ from supervisor.tree import ChildSpec, Supervisor, SupervisorFlags
 LOCK_PATIENCE_S = 60.0
 """How long a new pool waits for one that is ending."""
 
-PACKAGE = Path(__file__).parent.parent
+FIRST_CLIENT_S = 10.0
+"""How long a pool that lingers waits for the client that started it."""
 
-
-def built_in() -> Path:
-    """The folder that holds the built-in agents, skills, expertise and config."""
-    packed = PACKAGE / "_builtin"
-    return packed if packed.is_dir() else PACKAGE.parent
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""The signals that end a pool in order."""
 
 
 class Busy(Exception):  # noqa: N818 - what it is, not an error
@@ -54,6 +53,8 @@ def run(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int
         take_lock(place)
     except PlaceError as error:
         return _fail(str(error))
+    except OSError as error:
+        return _fail(f"the state folder cannot be used: {error}")
     except Busy:
         if linger:
             return 0  # whoever started this one joins the other
@@ -61,6 +62,8 @@ def run(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int
     _raise_descriptor_limit()
     if not linger:
         sys.stderr.write(f"agent-pool: pool of {place.root}; log: {place.log}; Ctrl-C ends it\n")
+    # Who is told to stop from here on does so in order, if a moment later.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     return trio.run(_Program(place, environ, cwd, linger).main)
 
 
@@ -84,7 +87,7 @@ def take_lock(place: Place) -> None:
             break
         except BlockingIOError:
             pass
-        if os.path.exists(place.socket):
+        if _serves(place):
             os.close(fd)
             raise Busy
         if time.monotonic() > deadline:
@@ -94,6 +97,19 @@ def take_lock(place: Place) -> None:
     os.ftruncate(fd, 0)
     # The descriptor is never closed: who finds the lock free is to find this program gone.
     os.pwrite(fd, json.dumps({"pid": os.getpid(), "version": __version__}).encode(), 0)
+
+
+def _serves(place: Place) -> bool:
+    """Whether somebody listens on the socket; one that a killed pool left does not count."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(place.socket)
+        except BlockingIOError:
+            return True  # there are more who want to be served than fit into the queue
+        except OSError:
+            return False
+    return True
 
 
 def _raise_descriptor_limit() -> None:
@@ -112,8 +128,8 @@ class _Program:
         settled = {**environ, **variables}
         home = Path(environ.get("HOME") or Path.home())
         root = Path(place.root)
-        files = ConfigFiles.find(root, settled, built_in() / "config" / "pool.toml")
-        folders = Folders.resolve(root, settled, home, built_in())
+        files = ConfigFiles.find(root, settled, Path(built_in()) / "config" / "pool.toml")
+        folders = Folders.resolve(root, settled, home, Path(built_in()))
         self._place = place
         self._linger = linger
         self._pool = Pool(root, settled, files, folders, self._emit)
@@ -131,8 +147,9 @@ class _Program:
             self._log.error("pool_degraded", problem=self._pool.problem)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(reap_adopted_forever)
                 await nursery.start(self._await_signals)
+                # Not before: it starts a thread, which inherits the signals that are blocked.
+                nursery.start_soon(reap_adopted_forever)
                 # Whoever started this program waits for the socket.
                 await self._serve(listen(self._place))
                 nursery.cancel_scope.cancel()
@@ -170,20 +187,27 @@ class _Program:
             nursery.cancel_scope.cancel()
 
     async def _await_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
-        stopping = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-        with trio.open_signal_receiver(*stopping) as signals:
+        with trio.open_signal_receiver(*STOPPING) as signals:
+            # Before any other thread or process is started, which would inherit the mask.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
             task_status.started()
             async for number in signals:
                 self._end(signal.Signals(number).name)
 
     async def _await_lingered(self) -> None:
+        with trio.move_on_after(FIRST_CLIENT_S) as first:
+            await self._until_used()
+        if first.cancelled_caught:
+            # Whoever started this pool has been killed, or has joined one that was faster.
+            self._end("nobody came")
+            return
         while True:
             await self._until_unused()
             with trio.move_on_after(self._pool.config.pool.linger):
                 await self._until_used()
-                continue
-            self._end("nobody has used it for a while")
-            return
+            if not self._front_end.clients:
+                self._end("nobody has used it for a while")
+                return
 
     async def _until_unused(self) -> None:
         while self._front_end.clients or not self._pool.idle.is_set():
@@ -198,6 +222,7 @@ class _Program:
 
     def _end(self, why: str) -> None:
         self._why = self._why or why
+        self._front_end.ending = True  # at once: nobody is to be let into an ending pool
         self._stop.set()
 
     def _fault(self, error: Exception) -> None:
