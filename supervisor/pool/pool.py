@@ -460,7 +460,8 @@ def _timeout_of(environ: Mapping[str, str]) -> float | None:
     value = environ.get("TASK_TIMEOUT_MS")
     if not value:
         return None
-    if not (value.isascii() and value.isdigit() and int(value) > 0):
+    digits = value.isascii() and value.isdigit() and len(value) <= 15
+    if not digits or int(value) == 0:
         reason = (
             f'"{value}" does not fit: a whole number of milliseconds above 0 is allowed. It is '
             "settled when the pool starts: mend it, then run agent-pool stop"

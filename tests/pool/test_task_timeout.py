@@ -16,7 +16,7 @@ def pool(tmp_path: Path, **environ: str) -> Pool:
     return Pool(tmp_path, environ, ConfigFiles(SHIPPED, None, ()), folders, lambda event: None)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "1.5", "soon", "30s", " 5", "٣", "1e3"])
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "soon", "30s", " 5", "٣", "1e3", "9" * 400])
 async def test_a_wrong_value_degrades_the_pool_and_is_named(tmp_path: Path, value: str) -> None:
     degraded = pool(tmp_path, TASK_TIMEOUT_MS=value)
 
