@@ -1,0 +1,155 @@
+"""The plugin: it is valid, Claude Code loads it, its hook sends custom sub-agents to the pool."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor import __version__
+from tests.claudecode.stage import BY_PLUGIN, PLUGIN, ROOT, SERVER, Claude, Stage, init_of, use
+from tests.client import LIMIT_S
+
+TOOL = "mcp__plugin_agent-pool_agent-pool__invoke"
+
+
+@pytest.fixture(scope="module")
+def claude(shared: Stage) -> Iterator[Claude]:
+    """The Claude Code that the gentle tests share; it has the plugin."""
+    with shared.claude(*BY_PLUGIN) as session:
+        yield session
+
+
+def manifest() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((PLUGIN / ".claude-plugin" / "plugin.json").read_text())
+    return found
+
+
+def delegate(sub_agent: str, prompt: str) -> str:
+    """A task whose model uses Claude Code's own tool for sub-agents."""
+    return use("Agent", description="a sub-agent", subagent_type=sub_agent, prompt=prompt)
+
+
+def run_claude(stage: Stage, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `claude plugin …` to its end."""
+    return subprocess.run(
+        [*stage.cli, "plugin", *arguments],
+        env=stage.environment(),
+        cwd=stage.project.folder,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+
+def test_the_plugin_has_the_version_of_the_package() -> None:
+    assert manifest()["version"] == __version__
+
+
+def test_the_plugin_starts_the_relay_and_has_claude_code_wait_for_it() -> None:
+    assert manifest()["mcpServers"] == {"agent-pool": SERVER}
+
+
+@pytest.mark.parametrize("path", [PLUGIN, ROOT], ids=["plugin", "marketplace"])
+def test_claude_code_finds_it_strictly_valid(shared: Stage, path: Path) -> None:
+    done = run_claude(shared, "validate", "--strict", str(path))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_claude_code_loads_the_tools_the_command_and_nothing_else(
+    shared: Stage, claude: Claude
+) -> None:
+    claude.task("With it.")
+    with shared.claude() as bare:
+        bare.task("Without it.")
+
+    loaded, without = init_of(claude), init_of(bare)
+    assert loaded["mcp_servers"] == [
+        {"name": "plugin:agent-pool:agent-pool", "status": "connected"}
+    ]
+    assert TOOL in loaded["tools"]
+    added = {kind: set(loaded[kind]) - set(without[kind]) for kind in ("slash_commands", "agents")}
+    assert added == {"slash_commands": {"agent-pool:pool-status"}, "agents": set()}
+
+
+def test_pool_status_tells_the_model_how_the_agents_do(
+    shared: Stage, claude: Claude, agent: str
+) -> None:
+    result = claude.task("/agent-pool:pool-status")["result"]
+
+    assert f"pool {shared.project.pool_pid()} " in result
+    assert agent in result
+
+
+def test_a_custom_sub_agent_is_denied_and_the_model_is_told_of_a_tool_that_it_has(
+    shared: Stage, claude: Claude, agent: str
+) -> None:
+    task = delegate(agent, f"never said to {agent}")
+
+    claude.task(task)
+
+    (reason,) = shared.seen(task)
+    assert "the invoke tool of agent-pool" in reason
+    assert f'agent "{agent}"' in reason
+    assert TOOL in shared.await_request(task).tool_names()
+    assert not any(r.last_user_text() == f"never said to {agent}" for r in shared.api.tasks)
+
+
+def test_a_built_in_sub_agent_passes(shared: Stage, claude: Claude) -> None:
+    task = delegate("general-purpose", "[[say built in]]")
+
+    claude.task(task)
+
+    assert shared.seen(task)[0].startswith("built in")
+
+
+def test_a_custom_sub_agent_passes_where_the_hook_is_switched_off(
+    shared: Stage, agent: str
+) -> None:
+    task = delegate(agent, f"[[say as {agent}]]")
+
+    with shared.claude(*BY_PLUGIN, AGENT_POOL_HOOK="off") as claude:
+        claude.task(task)
+
+    assert shared.seen(task)[0].startswith(f"as {agent}")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("exit 127", id="it cannot be started"),
+        # As of one that does not know the command yet; to Claude Code, 2 means: deny.
+        pytest.param("echo usage >&2; exit 2", id="it refuses the command"),
+    ],
+)
+def test_a_custom_sub_agent_passes_where_agent_pool_does_not_work(stage: Stage, line: str) -> None:
+    stage.write_command(line)
+    task = delegate("worker", "[[say native]]")
+
+    with stage.claude(*BY_PLUGIN) as claude:
+        claude.task(task)
+
+    assert stage.seen(task)[0].startswith("native")
+
+
+def test_installed_from_the_marketplace_it_works_and_leaves_the_pools_own_agents_alone(
+    stage: Stage,
+) -> None:
+    # Installed, it is loaded by the agents of the pool as well; those cannot ask the pool, though
+    # they can find it: where the state folder is the user's usual one, as here.
+    usual = stage.project.home / ".local" / "state"
+    usual.parent.mkdir()
+    usual.symlink_to(stage.project.state)
+    stage.project.write_agent("leader", "You lead.", "tools: Agent")
+    order = delegate("worker", "[[say at work]]")
+    assert run_claude(stage, "marketplace", "add", str(ROOT)).returncode == 0
+    assert run_claude(stage, "install", "agent-pool@agent-pool").returncode == 0
+
+    with stage.claude("--allowedTools", TOOL, XDG_STATE_HOME=str(usual)) as claude:
+        result = claude.task(use(TOOL, agent="leader", task=order))["result"]
+
+    assert result.startswith("tool: tool: at work")
