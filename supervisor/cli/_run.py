@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import re
 import resource
@@ -33,6 +34,9 @@ FIRST_CLIENT_S = 10.0
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """The signals that end a pool in order."""
+
+
+_LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 
 
 class Busy(Exception):  # noqa: N818 - what it is, not an error
@@ -229,5 +233,6 @@ class _Program:
         self._log.error("fault", exc_info=error)
 
     def _emit(self, event: PoolEvent) -> None:
-        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(event).__name__).lower()
-        getattr(self._log, event.level)(name, **event.fields())
+        if self._log.isEnabledFor(_LEVELS[event.level]):
+            name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(event).__name__).lower()
+            getattr(self._log, event.level)(name, **event.fields())

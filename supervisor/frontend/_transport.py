@@ -122,8 +122,8 @@ class LineWriter:
 
     A call that is cancelled may be cancelled in the middle of a message of its own, a report of
     progress for example; half a line would spoil all that follow. So a write that has begun goes
-    on whatever becomes of its sender, and only the end of the connection, which `abandon` stands
-    for, cuts it off. What cannot be delivered, because the client has gone, is dropped: the
+    on whatever becomes of its sender, and only the end of the connection cuts it off, see
+    `abandon_when_cancelled`. What cannot be delivered, because the client has gone, is dropped: the
     reader reports that.
     """
 
@@ -137,24 +137,26 @@ class LineWriter:
         self._on_written = on_written
         self._turn = trio.Lock()
         self._torn = False
-        self._abandoned = trio.CancelScope()
+        self._gone = False
+        self._write = trio.CancelScope()
 
     async def abandon_when_cancelled(self) -> None:
         """Wait for ever; cancelled, give up the write under way and all later ones."""
         try:
             await trio.sleep_forever()
         finally:
-            self._abandoned.cancel()
+            self._gone = True
+            self._write.cancel()
 
     async def send(self, item: SessionMessage, /) -> None:
         """Write one message, after those that are being written."""
         line = item.message.model_dump_json(by_alias=True, exclude_unset=True) + "\n"
         async with self._turn:
-            if self._torn:
+            if self._torn or self._gone:
                 return
             self._torn = True
             with (
-                trio.CancelScope(shield=True) as self._abandoned,
+                trio.CancelScope(shield=True) as self._write,
                 contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError),
             ):
                 await self._stream.send_all(line.encode("utf-8", "surrogatepass"))

@@ -68,6 +68,18 @@ class _PrivateFiles(logging.handlers.RotatingFileHandler):
             opener=_private,
         )
 
+    def emit(self, record: logging.LogRecord) -> None:
+        # The library's own would format each record twice, to learn its length first.
+        try:
+            line = self.format(record) + self.terminator
+            assert self.stream is not None  # opened at once, and again by each rollover
+            if 0 < self.maxBytes < self.stream.tell() + len(line):
+                self.doRollover()
+            self.stream.write(line)
+            self.flush()
+        except Exception:
+            self.handleError(record)
+
     def doRollover(self) -> None:  # noqa: N802 - the name is the library's
         if self.backupCount:
             super().doRollover()

@@ -9,6 +9,7 @@ import anyio
 import mcp_types
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
@@ -303,6 +304,22 @@ async def test_the_end_of_the_connection_gives_up_a_stalled_write_and_all_later_
 
     with trio.fail_after(60):
         await writer.send(answer(2))
+
+    with pytest.raises(trio.WouldBlock):
+        stream.get_data_nowait()
+
+
+async def test_after_the_end_of_the_connection_nothing_is_written() -> None:
+    stream, _ = memory_stream_one_way_pair()
+    stream.send_all_hook = trio.sleep_forever
+    writer = LineWriter(stream)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(writer.abandon_when_cancelled)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+    with trio.fail_after(60):
+        await writer.send(answer(1))
 
     with pytest.raises(trio.WouldBlock):
         stream.get_data_nowait()
