@@ -1,6 +1,5 @@
 """One child process with pipes: start it, talk to it, learn of its exit, end its whole tree."""
 
-import contextlib
 import functools
 import os
 import signal
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import trio
 
-from supervisor.process._kill import GIVE_UP_S, find_tree, kill_exactly, kill_until_gone
+from supervisor.process._kill import GIVE_UP_S, find_tree, kill_until_gone
 from supervisor.process._reaper import register, unregister
 from supervisor.process._scan import Seen, tree_memory
 from supervisor.process._spawner import spawner
@@ -121,17 +120,11 @@ class Child:
         return self._status
 
     async def _kill_tree(self) -> None:
-        if self._popen.returncode is not None:
-            return  # ended before: by now the pid may be anybody's
-        # Looked for while all of it lives: what the dead leave behind descends from nobody.
-        for seen in (await trio.to_thread.run_sync(self._find_tree)).values():
-            kill_exactly(seen.id)
-        # The leader is not reaped yet, so its group cannot be anybody else's.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        # First looked for while all of it lives: what the dead leave behind descends from nobody.
+        # The leader is reaped last: until then its group cannot be anybody else's.
+        await kill_until_gone(self._find_tree)
         with trio.move_on_after(GIVE_UP_S):
             await self.exited()
-        await kill_until_gone(self._find_tree)
         self._status = await spawner().run(self._reap)
         for pipe in (self.stdin, self.stdout, self.stderr):
             await pipe.aclose()

@@ -20,7 +20,8 @@ GIVE_UP_S = 10.0
 
 
 def find_tree(variable: str, tag: str, leader: int | None) -> dict[int, Seen]:
-    """The living processes of one tree: those that carry `tag`, `leader`, all their descendants.
+    """The living processes of one tree: those that carry `tag`, `leader`, its process group, and
+    the descendants of all these.
 
     `leader` is the pid of a process that has not been reaped, or None.
     """
@@ -28,6 +29,7 @@ def find_tree(variable: str, tag: str, leader: int | None) -> dict[int, Seen]:
     members = tagged(variable, tag, everyone)
     if leader is not None:
         members.add(leader)
+        members |= {pid for pid in everyone if _group(pid) == leader}
     members.discard(os.getpid())
     # Of the tagged too: a command with an empty environment may outlive the leader.
     members |= descendants(members, everyone)
@@ -44,7 +46,8 @@ async def kill_until_gone(find: Callable[[], dict[int, Seen]]) -> list[int]:
     wait_s = 0.001
     members: dict[int, Seen] = {}
     with trio.move_on_after(GIVE_UP_S, shield=True):
-        while members := await trio.to_thread.run_sync(find):
+        # Those found before count until they are gone: a parent's death hides who descends from it.
+        while members := _living(members) | await trio.to_thread.run_sync(find):
             for seen in members.values():
                 kill_exactly(seen.id)
             await trio.sleep(wait_s)
@@ -66,6 +69,22 @@ def kill_exactly(process: ProcessId, number: int = signal.SIGKILL) -> None:
                 signal.pidfd_send_signal(fd, number)
         finally:
             os.close(fd)
+
+
+def _living(members: dict[int, Seen]) -> dict[int, Seen]:
+    now = {pid: look(pid) for pid in members}
+    return {
+        pid: seen
+        for pid, seen in now.items()
+        if seen is not None and seen.id == members[pid].id and not seen.zombie
+    }
+
+
+def _group(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return None
 
 
 def _still(process: ProcessId) -> bool:

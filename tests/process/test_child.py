@@ -76,18 +76,6 @@ async def test_ending_twice_gives_the_same_status(stage: Stage) -> None:
     assert [await ended(child), await ended(child)] == [5, 5]
 
 
-async def test_ending_twice_signals_nobody_the_second_time(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    child = await stage.start("true")
-    await ended(child)
-    signalled: list[int] = []
-    monkeypatch.setattr(os, "killpg", lambda group, _: signalled.append(group))
-    await ended(child)
-
-    assert signalled == []
-
-
 async def test_the_exit_is_told_to_every_waiter(stage: Stage) -> None:
     child = await stage.start("cat")
     told: list[int] = []

@@ -1,5 +1,6 @@
 import os
 import signal
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -186,11 +187,28 @@ async def test_what_the_kernel_does_not_let_go_is_given_up_and_told(
     child = await stage.start("sleep", "1000")
     seen = look(child.pid)
     assert seen is not None
-    monkeypatch.setattr("supervisor.process._kill.GIVE_UP_S", 0.05)
-    monkeypatch.setattr("supervisor.process._kill.kill_exactly", lambda _: None)
-
-    with trio.fail_after(DEADLINE_S):
+    with monkeypatch.context() as patch, trio.fail_after(DEADLINE_S):
+        patch.setattr("supervisor.process._kill.GIVE_UP_S", 0.05)
+        patch.setattr("supervisor.process._kill.kill_exactly", lambda _: None)
         assert await kill_until_gone(lambda: {child.pid: seen}) == [child.pid]
+
+
+async def test_who_was_found_once_counts_until_it_is_gone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = await stage.start("sleep", "1000")
+    seen = look(child.pid)
+    assert seen is not None
+    finds = [{child.pid: seen}]  # and never again
+    kills: list[Callable[[ProcessId], None]] = [lambda _: None]  # the first one takes its time
+
+    with monkeypatch.context() as patch, trio.fail_after(DEADLINE_S):
+        patch.setattr(
+            "supervisor.process._kill.kill_exactly",
+            lambda who: (kills.pop(0) if kills else kill_exactly)(who),
+        )
+        assert await kill_until_gone(lambda: finds.pop() if finds else {}) == []
+    assert stage.alive() == set()
 
 
 # one process for certain
