@@ -13,7 +13,7 @@ from supervisor.process._reaper import (
     end_everything_below,
     reap_adopted_forever,
 )
-from supervisor.process._scan import ProcessId, Seen, scan, tagged, tree_memory
+from supervisor.process._scan import ProcessId, Seen, scan, tagged
 
 __all__ = [
     "Child",
@@ -31,5 +31,4 @@ __all__ = [
     "reap_adopted_forever",
     "scan",
     "tagged",
-    "tree_memory",
 ]

@@ -1,7 +1,7 @@
 """One child process with pipes: start it, talk to it, learn of its exit, end its whole tree."""
 
-import functools
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -13,7 +13,7 @@ import trio
 
 from supervisor.process._kill import GIVE_UP_S, find_tree, kill_until_gone
 from supervisor.process._reaper import register, unregister
-from supervisor.process._scan import Seen, tree_memory
+from supervisor.process._scan import Seen
 from supervisor.process._spawner import spawner
 
 
@@ -93,20 +93,8 @@ class Child:
         if self._exited:
             await trio.lowlevel.checkpoint()
             return
-        if sys.platform == "linux":
-            fd = os.pidfd_open(self.pid)
-            try:
-                await trio.lowlevel.wait_readable(fd)
-            finally:
-                os.close(fd)
-        else:
-            wait = functools.partial(os.waitid, os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-            await trio.to_thread.run_sync(wait, abandon_on_cancel=True)
+        await _process_end(self.pid)
         self._exited = True
-
-    async def memory(self) -> int:
-        """Bytes of memory of the whole tree, now: see `tree_memory`."""
-        return await trio.to_thread.run_sync(lambda: tree_memory(self._find_tree()))
 
     async def end(self) -> int | None:
         """Kill the whole tree, reap the leader, close the pipes; returns its exit status.
@@ -138,6 +126,38 @@ class Child:
         if status is not None:
             unregister(self.pid)
         return status
+
+
+if sys.platform == "linux":
+
+    async def _process_end(pid: int) -> None:
+        fd = os.pidfd_open(pid)
+        try:
+            await trio.lowlevel.wait_readable(fd)
+        finally:
+            os.close(fd)
+
+else:
+
+    async def _process_end(pid: int) -> None:
+        # As Trio waits for its own processes there; it would reap as well, which is too early.
+        kqueue = trio.lowlevel.current_kqueue()
+
+        def event(flags: int) -> select.kevent:
+            return select.kevent(
+                pid, filter=select.KQ_FILTER_PROC, flags=flags, fflags=select.KQ_NOTE_EXIT
+            )
+
+        try:
+            kqueue.control([event(select.KQ_EV_ADD | select.KQ_EV_ONESHOT)], 0)
+        except ProcessLookupError:
+            return  # it has ended already
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            kqueue.control([event(select.KQ_EV_DELETE)], 0)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_kevent(pid, select.KQ_FILTER_PROC, abort)
 
 
 def _abandon(popen: "subprocess.Popen[bytes]") -> None:

@@ -69,18 +69,6 @@ def tagged(variable: str, value: str, among: Iterable[int]) -> set[int]:
     return {pid for pid in among if wanted in _environment(pid)}
 
 
-def tree_memory(pids: Iterable[int]) -> int:
-    """Bytes of memory of a tree of processes: Σ(resident - shared) + max(shared).
-
-    Pages of the program file are shared by all and counted once. A process that has gone
-    meanwhile counts nothing.
-    """
-    sizes = [memory_of(pid) for pid in pids]
-    if not sizes:
-        return 0
-    return sum(own for own, _ in sizes) + max(shared for _, shared in sizes)
-
-
 def _pids() -> Iterator[int]:
     if HAS_PROC:
         return (int(name) for name in os.listdir("/proc") if name.isdigit())

@@ -6,8 +6,8 @@ import shutil
 import pytest
 import trio
 
-from supervisor.process import Child, _scan, find_tree, kill_exactly, scan, tagged, tree_memory
-from supervisor.process._scan import Seen, descendants, look
+from supervisor.process import Child, _scan, find_tree, kill_exactly, scan, tagged
+from supervisor.process._scan import Seen, descendants, look, memory_of
 from tests.process.trees import DEADLINE_S, TAG_VARIABLE, Stage
 
 
@@ -125,8 +125,8 @@ async def test_memory_is_counted_and_that_of_the_gone_is_not(stage: Stage) -> No
     child, gone = await stage.start("sleep", "1000"), await stage.start("true")
     await gone.end()
 
-    assert tree_memory([child.pid, gone.pid]) > 0
-    assert tree_memory([gone.pid]) == 0
+    assert sum(memory_of(child.pid)) > 0
+    assert memory_of(gone.pid) == (0, 0)
 
 
 async def test_both_ways_see_the_same_parents(
