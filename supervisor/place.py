@@ -144,6 +144,8 @@ class Place:
         name = "".join(c if c.isalnum() or c in "-_." else "-" for c in os.path.basename(root))
         self.folder = os.path.join(base, "agent-pool", f"{name[:40] or 'root'}-{digest}")
         """The state folder."""
+        self.mark = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
+        """What the tag of every process of this place's pools begins with, one after the other."""
         self.lock = os.path.join(self.folder, "pool.lock")
         self.start_lock = os.path.join(self.folder, "start.lock")
         self.errors = os.path.join(self.folder, "pool.err")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from . import _name
-from ._finding import Finding, did_you_mean, in_order, shown
+from ._finding import Finding, closest, did_you_mean, in_order, shown
 from ._frontmatter import Frontmatter, Value, split
 from ._text import decode
 
@@ -45,6 +45,8 @@ _NOT_HONOURED = (
 )
 
 # `allowed-tools` is what skills call it; by spelling alone it is nearest to its opposite.
+_RIGHTS = ("tools", "disallowedTools", "permissionMode")
+
 _CONFUSED = {"allowed-tools": "tools", "allowedTools": "tools", "allowed_tools": "tools"}
 
 _MODEL = re.compile(r"[A-Za-z0-9][\w.:/@\[\]-]*")
@@ -238,12 +240,20 @@ def _check_keys(fields: _Fields) -> None:
             continue
         if key in _NOT_HONOURED:
             message = "Claude Code knows this key, agent-pool does not use it yet; it is ignored"
-        elif key in _CONFUSED:
-            message = f'unknown key, ignored. Did you mean "{_CONFUSED[key]}"?'
+        elif meant := _rights_key(key, known):
+            # Ignored, it would leave the agent with more rights than its author meant.
+            fields.error(value.line, key, f'unknown key. Did you mean "{meant}"?')
+            continue
         else:
             hint = did_you_mean(key, known) or f" Known keys: {', '.join(_HONOURED)}"
             message = f"unknown key, ignored.{hint}"
         fields.warn(value.line, key, message)
+
+
+def _rights_key(key: str, known: tuple[str, ...]) -> str | None:
+    """The key that decides what the agent may do, where `key` was meant to be one."""
+    near = _CONFUSED.get(key) or next(iter(closest(key, known, count=1)), None)
+    return near if near in _RIGHTS else None
 
 
 def _description(fields: _Fields, is_readable: bool) -> str:

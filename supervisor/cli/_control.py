@@ -9,15 +9,19 @@ import os
 import select
 import signal
 import socket
+import sys
 import time
 from typing import Any
 
 from supervisor import __version__
 from supervisor.cli._client import ClientError, LineClient
-from supervisor.place import Place, hello_line, parse_hello
+from supervisor.place import TAG, Place, hello_line, parse_hello
 
 STOP_DEADLINE_S = 60.0
 """How long `stop` waits for the pool and all of its processes to be gone."""
+
+PATIENCE_S = 3.0
+"""After so long `stop` says what it waits for."""
 
 ANSWER_DEADLINE_S = 10.0
 """How long a pool may take to answer."""
@@ -36,8 +40,7 @@ def stop(place: Place, as_json: bool) -> int:
             return 1
         time.sleep(0.01)
     else:
-        _say(as_json, {"stopped": False, "root": place.root}, f"no pool of {place.root} runs")
-        return 0
+        return _end_strays(place, as_json)
     if not _end_process(pid):
         text = f"the pool (pid {pid}) has not ended within {STOP_DEADLINE_S:.0f} s"
         _say(as_json, {"stopped": False, "pid": pid}, text)
@@ -45,6 +48,24 @@ def stop(place: Place, as_json: bool) -> int:
     text = f"stopped the pool of {place.root} (pid {pid})"
     _say(as_json, {"stopped": True, "pid": pid, "root": place.root}, text)
     return 0
+
+
+def _end_strays(place: Place, as_json: bool) -> int:
+    """No pool runs: end what one that was killed has left, and say so."""
+    import trio
+
+    from supervisor.process import find_marked, kill_until_gone
+
+    strays = sorted(find_marked(TAG, place.mark))
+    left = trio.run(kill_until_gone, lambda: find_marked(TAG, place.mark)) if strays else []
+    text = f"no pool of {place.root} runs"
+    if strays:
+        text += f"; ended what a killed one had left: {', '.join(map(str, strays))}"
+    if left:
+        text += f"; these would not end: {', '.join(map(str, left))}"
+    facts = {"stopped": False, "root": place.root, "strays_ended": strays, "processes_left": left}
+    _say(as_json, facts, text)
+    return 1 if left else 0
 
 
 def _end_process(pid: int) -> bool:
@@ -56,7 +77,10 @@ def _end_process(pid: int) -> bool:
             fd = os.pidfd_open(pid)
             try:
                 signal.pidfd_send_signal(fd, signal.SIGTERM)
-                ended, _, _ = select.select([fd], [], [], STOP_DEADLINE_S)
+                ended, _, _ = select.select([fd], [], [], PATIENCE_S)
+                if not ended:
+                    sys.stderr.write(f"agent-pool: waiting for the pool (pid {pid}) to end ...\n")
+                    ended, _, _ = select.select([fd], [], [], STOP_DEADLINE_S - PATIENCE_S)
             finally:
                 os.close(fd)
             return bool(ended)
@@ -132,6 +156,7 @@ def _table(facts: dict[str, Any]) -> str:
         "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
     lines += [f"  {a['name']}: {a['error']}" for a in facts["agents"] if a["error"]]
+    lines += [f"  {warning}" for a in facts["agents"] for warning in a["warnings"]]
     lines.append(f"log: {facts['log']}")
     return "\n".join(lines)
 

@@ -33,7 +33,8 @@ _AGENT = """\
 name: example
 # By this text a caller chooses the agent: what it is for, what to give it, what comes back.
 description: An example agent. Explains one file of this project in a few sentences; give it a path.
-# All that it can use, and it may. For commands: Bash, or only some, such as Bash(git log:*).
+# All that it can use, and it may. For commands: Bash, or only some, such as Bash(git log:*);
+# with `permissionMode: default` as well, since Claude Code else also lets it rm, mv and touch.
 tools: Read, Grep, Glob
 # Both are put into its prompt: .claude/skills/<name>/SKILL.md, how to do something, ...
 skills:

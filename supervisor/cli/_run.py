@@ -21,10 +21,16 @@ from supervisor import __version__
 from supervisor.agents import Folders
 from supervisor.frontend import FrontEnd, close, listen
 from supervisor.logs import open_log
-from supervisor.place import Place, PlaceError, built_in, settled_variables
+from supervisor.place import TAG, Place, PlaceError, built_in, settled_variables
 from supervisor.pool import ConfigFiles, Pool, PoolEvent
-from supervisor.process import become_subreaper, end_everything_below, reap_adopted_forever
-from supervisor.tree import ChildSpec, Supervisor, SupervisorFlags
+from supervisor.process import (
+    become_subreaper,
+    end_everything_below,
+    find_marked,
+    kill_until_gone,
+    reap_adopted_forever,
+)
+from supervisor.tree import ChildExited, ChildSpec, Event, Supervisor, SupervisorFlags
 
 LOCK_PATIENCE_S = 60.0
 """How long a new pool waits for one that is ending."""
@@ -52,6 +58,8 @@ def run(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int
         cwd: what relative paths in `environ` are relative to.
         linger: end by itself, some time after the last client and task.
     """
+    if environ.get(TAG):
+        return _fail(f"an agent of a pool may not start a pool ({TAG} is set)")
     try:
         place.prepare()
         take_lock(place)
@@ -64,10 +72,15 @@ def run(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int
             return 0  # whoever started this one joins the other
         return _fail(f"a pool of {place.root} runs already; agent-pool stop ends it")
     _raise_descriptor_limit()
+    _restore_quit()
     if not linger:
         sys.stderr.write(f"agent-pool: pool of {place.root}; log: {place.log}; Ctrl-C ends it\n")
     # Who is told to stop from here on does so in order, if a moment later.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    for number in STOPPING:
+        # What holds again once nobody listens: who is impatient then must not cut off the last
+        # look for what is left.
+        signal.signal(number, signal.SIG_IGN)
     return trio.run(_Program(place, environ, cwd, linger).main)
 
 
@@ -119,9 +132,16 @@ def _serves(place: Place) -> bool:
 def _raise_descriptor_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        # macOS refuses "unlimited"; the soft limit serves a small pool as well.
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        # macOS refuses "unlimited", and takes this number.
+        for wanted in (hard, 10240):
+            with contextlib.suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+                return
+
+
+def _restore_quit() -> None:
+    """What a shell has a background job ignore, agents are not to inherit as ignored."""
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 class _Program:
@@ -136,7 +156,7 @@ class _Program:
         folders = Folders.resolve(root, settled, home, Path(built_in()))
         self._place = place
         self._linger = linger
-        self._pool = Pool(root, settled, files, folders, self._emit)
+        self._pool = Pool(root, settled, files, folders, self._emit, place.mark)
         logs = self._pool.config.logs
         self._log: Any = open_log(Path(place.log), logs.level, logs.max_size, logs.keep)
         self._front_end = FrontEnd(self._pool, place, variables, self._fault)
@@ -148,12 +168,15 @@ class _Program:
         become_subreaper()
         self._log.info("pool_started", root=self._place.root, version=__version__, pid=os.getpid())
         if self._pool.problem:
+            if not self._linger:
+                sys.stderr.write(f"agent-pool: degraded: {self._pool.problem}\n")
             self._log.error("pool_degraded", problem=self._pool.problem)
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._await_signals)
                 # Not before: it starts a thread, which inherits the signals that are blocked.
                 nursery.start_soon(reap_adopted_forever)
+                await self._end_strays()
                 # Whoever started this program waits for the socket.
                 await self._serve(listen(self._place))
                 nursery.cancel_scope.cancel()
@@ -162,6 +185,13 @@ class _Program:
             left = await end_everything_below()
             self._log.info("pool_ended", why=self._why, processes_left=left)
         return 1 if left else 0
+
+    async def _end_strays(self) -> None:
+        """End what a pool of this place that was killed has left: nobody else would."""
+        strays = find_marked(TAG, self._place.mark)
+        if strays:
+            left = await kill_until_gone(lambda: find_marked(TAG, self._place.mark))
+            self._log.warning("strays_ended", pids=sorted(strays), processes_left=left)
 
     async def _serve(self, listener: trio.SocketListener) -> None:
         async def front_end(*, task_status: trio.TaskStatus[object]) -> None:
@@ -174,7 +204,7 @@ class _Program:
                 ChildSpec("agents", self._pool.run, type="supervisor"),
                 ChildSpec("front end", front_end, shutdown="infinity"),
             ],
-            on_event=lambda event: self._log.debug("tree", happened=repr(event)),
+            on_event=self._tell_tree,
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(root.run)
@@ -228,6 +258,10 @@ class _Program:
         self._why = self._why or why
         self._front_end.ending = True  # at once: nobody is to be let into an ending pool
         self._stop.set()
+
+    def _tell_tree(self, event: Event) -> None:
+        crashed = isinstance(event, ChildExited) and event.reason == "crash"
+        (self._log.error if crashed else self._log.debug)("tree", happened=repr(event))
 
     def _fault(self, error: Exception) -> None:
         self._log.error("fault", exc_info=error)

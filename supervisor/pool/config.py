@@ -125,11 +125,18 @@ class BackoffTable(_Table):
     initial: Duration
     """Seconds before the second restart; doubled from there on."""
     maximum: Duration
-    """Seconds that a wait grows to."""
+    """Seconds that a wait grows to; not below `initial`."""
     jitter: Annotated[float, Field(ge=0, le=1)]
     """The part of a wait by which it is longer or shorter at random."""
     reset_after: Duration
     """Seconds of health that forget the restarts before."""
+
+    @field_validator("maximum")
+    @classmethod
+    def _not_below_initial(cls, maximum: float, info: ValidationInfo) -> float:
+        if maximum < info.data.get("initial", 0):
+            raise ValueError("the maximum must not be below initial")
+        return maximum
 
 
 class SupervisorTable(_Table):
@@ -139,7 +146,7 @@ class SupervisorTable(_Table):
     """Which children are restarted when one ends, in OTP's words."""
     intensity: Annotated[int, Field(ge=0)]
     """Restarts within the period that are borne."""
-    period: Duration
+    period: Annotated[Duration, Field(gt=0)]
     """Seconds."""
     cool_down: Duration
     """Seconds after which a task starts a down agent again."""

@@ -109,6 +109,14 @@ class CeilingCrossed(PoolEvent):
 
 
 @dataclass(frozen=True)
+class SweepFailed(PoolEvent):
+    """Memory could not be measured this time; it concerns every agent."""
+
+    reason: str
+    level = "error"
+
+
+@dataclass(frozen=True)
 class Dropped(PoolEvent):
     """Something that a process printed and that belongs to nothing."""
 

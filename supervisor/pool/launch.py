@@ -227,6 +227,17 @@ def permission_mode(definition: AgentDefinition, configured: str) -> str:
     return wanted
 
 
+def ignored_bypass(definition: AgentDefinition) -> str | None:
+    """What to tell of a definition whose wish to bypass permissions is not granted."""
+    if definition.permission_mode != "bypassPermissions" or definition.origin == "user":
+        return None
+    return (
+        f"{definition.source}: permissionMode: bypassPermissions is not granted to a project's own "
+        f"file; where you want it, set permission_mode under [agents.{definition.name}] in "
+        "~/.config/agent-pool/pool.toml"
+    )
+
+
 def _tool_names(tools: tuple[str, ...]) -> list[str]:
     """`Bash(git log:*)` is a permission; the tool that it needs is `Bash`."""
     return list(dict.fromkeys(tool.split("(", 1)[0].strip() for tool in tools))

@@ -14,7 +14,7 @@ import trio
 from supervisor.place import TAG
 from supervisor.pool.agent import Tree
 from supervisor.pool.config import AgentTable
-from supervisor.pool.events import CeilingCrossed, PoolEvent
+from supervisor.pool.events import CeilingCrossed, PoolEvent, SweepFailed
 from supervisor.pool.outcome import TaskError
 from supervisor.pool.worker import Worker
 from supervisor.process import TreeMemory, measure_trees
@@ -58,7 +58,12 @@ class MemoryGovernor:
         """Sweep until cancelled."""
         task_status.started()
         while True:
-            due_in_s = await self.sweep()
+            try:
+                due_in_s = await self.sweep()
+            except (OSError, RuntimeError) as error:
+                # No descriptor or no thread is left for a moment.
+                self._emit(SweepFailed("", str(error)))
+                due_in_s = LONGEST_S
             await trio.sleep(due_in_s)
 
     async def sweep(self) -> float:

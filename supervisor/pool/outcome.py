@@ -42,7 +42,8 @@ class TaskError:
     """Figures and texts that belong to it."""
 
     def __str__(self) -> str:
-        return " ".join(part for part in (f"{self.code}: {self.message}", self.advice) if part)
+        end = "" if self.message.endswith((".", "!", "?")) else "."
+        return f"{self.code}: {self.message}{end} {self.advice}".rstrip()
 
 
 class PoolError(Exception):

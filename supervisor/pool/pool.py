@@ -27,7 +27,7 @@ from supervisor.pool.events import (
     TaskQueued,
     WorkerRestarted,
 )
-from supervisor.pool.launch import CliFinder, permission_mode
+from supervisor.pool.launch import CliFinder, ignored_bypass, permission_mode
 from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
 from supervisor.pool.worker import Launch, Surroundings, Worker
@@ -61,6 +61,7 @@ class Pool:
         files: ConfigFiles,
         folders: Folders,
         emit: Callable[[PoolEvent], None],
+        mark: str,
     ) -> None:
         """A wrong configuration does not stop a pool: it starts degraded, and says so.
 
@@ -70,6 +71,8 @@ class Pool:
             files: where pool.toml is looked for.
             folders: where definitions are looked for.
             emit: called with each event.
+            mark: what the tag of each of its processes begins with; by it the next pool of the
+                same place finds what a killed one left.
         """
         self.root = root
         """The project."""
@@ -95,7 +98,7 @@ class Pool:
             clis=self._clis,
             environ=self._environ,
             root=root,
-            mark=uuid.uuid4().hex[:12],
+            mark=f"{mark}.{uuid.uuid4().hex[:8]}",
             starting=trio.Semaphore(self._config.pool.spawn_limit or os.cpu_count() or 1),
             emit=emit,
         )
@@ -152,7 +155,7 @@ class Pool:
                 TaskError(
                     "config_invalid",
                     f"the pool's configuration is wrong: {self._config_error}.",
-                    "Mend it; the next call reads it again.",
+                    "Mend it: files are read again at the next call.",
                     {"problems": [str(p) for p in self._config_error.problems]},
                 )
             )
@@ -161,11 +164,29 @@ class Pool:
 
     async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the agents and watch over the tasks, until cancelled. A child spec's start."""
-        async with trio.open_nursery() as nursery:
-            self._watchers = nursery
-            await nursery.start(self._governor.run)
-            await nursery.start(self._tree.run)
-            task_status.started(self)
+        try:
+            async with trio.open_nursery() as nursery:
+                self._watchers = nursery
+                await nursery.start(self._governor.run)
+                await nursery.start(self._tree.run)
+                task_status.started(self)
+        finally:
+            self._forget_everything()
+
+    def _forget_everything(self) -> None:
+        """Nobody is left to serve or to watch what was accepted: it ends here."""
+        error = TaskError(
+            "agent_restarted",
+            "the pool's agents were restarted after a fault of the pool.",
+            "Send the task again; the pool's log says more.",
+        )
+        for task in self._open_tasks.values():
+            task.settle(error)
+        for agent in self._agents.values():
+            agent.fail_waiting(error)
+        self._open_tasks.clear()
+        self._agents.clear()
+        self.idle.set()
 
     async def drain(self) -> None:
         """Accept nothing more; let tasks in hand finish for the grace, then end them all."""
@@ -177,6 +198,10 @@ class Pool:
             await self.idle.wait()
         for task in list(self._open_tasks.values()):
             task.settle(error)
+        # All at once: a supervisor would stop them one after the other, each with its grace.
+        async with trio.open_nursery() as nursery:
+            for worker in self._workers.values():
+                nursery.start_soon(worker.retire, error)
 
     # calls
 
@@ -318,7 +343,9 @@ class Pool:
     async def _agent(self, name: str) -> Agent:
         agent, is_new = self._known(name)
         if is_new:
-            await self._tree.start_child(self._spec(agent))
+            # Shielded: an agent that is known is one that has a supervisor.
+            with trio.CancelScope(shield=True):
+                await self._tree.start_child(self._spec(agent))
         elif agent.down is not None:
             await self._revive(agent)
         return agent
@@ -339,15 +366,17 @@ class Pool:
 
     async def _start_afresh(self, agent: Agent) -> None:
         """Start the agent's supervisor anew, with nothing counted against it."""
-        agent.down = None
-        agent.eager = False
-        agent.state = "stopped"
-        await self._tree.terminate_child(agent.name)
-        try:
-            await self._tree.restart_child(agent.name)
-        except ChildError as error:
-            if error.code != "running":  # somebody else was first
-                raise
+        # Shielded: half-way there would be an agent that is not down, and that nobody serves.
+        with trio.CancelScope(shield=True):
+            await self._tree.terminate_child(agent.name)
+            agent.down = None
+            agent.eager = False
+            agent.state = "stopped"
+            try:
+                await self._tree.restart_child(agent.name)
+            except ChildError as error:
+                if error.code != "running":  # somebody else was first
+                    raise
 
     def _spec(self, agent: Agent) -> ChildSpec:
         async def supervise(
@@ -452,6 +481,8 @@ class Pool:
         if isinstance(entry, BrokenDefinition):
             return row | {"state": "broken", "error": _broken_error(entry).message}
         warnings = [str(finding) for finding in entry.warnings]
+        if (refused := ignored_bypass(entry)) is not None:
+            warnings.append(refused)
         return row | {"description": entry.description, "warnings": warnings}
 
 

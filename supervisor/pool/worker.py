@@ -111,9 +111,10 @@ class Worker:
             while True:
                 with trio.CancelScope() as self._life:
                     crash = await self._live()
-                    self._agent.eager = True
-                    raise crash
-                # Cut off: the process is gone already.
+                    if self._cut_off is None:
+                        self._agent.eager = True
+                        raise crash
+                # Cut off, be it while its process crashed: that is gone already.
                 self._after_cut_off()
                 self._answer_resets()
         finally:
@@ -131,6 +132,13 @@ class Worker:
         self._cut(CutOff(error, replace=False))
         await done.wait()
 
+    async def retire(self, error: TaskError) -> None:
+        """End the process in order, and wait for that; `error` is for a task in hand."""
+        done = trio.Event()
+        self._resets.append(done)
+        self._cut(CutOff(error, replace=False, in_order=True))
+        await done.wait()
+
     def over_soft_ceiling(self) -> None:
         """Recycle the process after the task in hand; before its first task that is no use."""
         self._recycle = True
@@ -138,7 +146,7 @@ class Worker:
 
     def over_hard_ceiling(self, error: TaskError) -> None:
         """Kill the process's tree now, and replace it; the task in hand ends with `error`."""
-        self._cut(CutOff(error, replace=True, blameless=self._agent.current is not None))
+        self._cut(CutOff(error, replace=True, blameless=self._agent.state in ("busy", "resetting")))
 
     def _cut(self, cut_off: "CutOff") -> None:
         if self._cut_off is None:
@@ -248,8 +256,10 @@ class Worker:
             try:
                 end = await self._start_and_serve(process, launch, slot, began)
             finally:
-                status = await self._end(process, end)
-                attending.cancel()
+                try:
+                    status = await self._end(process, end)
+                finally:
+                    attending.cancel()
         return self._crash(process, end, status)
 
     async def _end(self, process: AgentProcess, end: "End") -> int | None:
@@ -257,7 +267,10 @@ class Worker:
         agent = self._agent
         agent.ready = agent.started_at = agent.tree = None
         with trio.CancelScope(shield=True):
-            if self._cut_off is None and end.kind in ("reset", "replace"):
+            if (self._cut_off is None or self._cut_off.in_order) and end.kind in (
+                "reset",
+                "replace",
+            ):
                 await process.end_in_order(self._settings.shutdown)
             planned = end.kind in ("reset", "replace", "unresponsive")
             status = await process.end(planned or end.kind == "silent start")
@@ -317,7 +330,7 @@ class Worker:
             result = await self._attempt(process, task)
         except ProcessGoneError:
             return End("task", task)
-        except trio.Cancelled:
+        except BaseException:
             cut_off = self._cut_off
             task.settle(cut_off.error if cut_off else restarted_error(agent.name))
             raise
@@ -347,7 +360,7 @@ class Worker:
         task.started_at = trio.current_time()
         task.pid = process.child.pid
         process.on_activity = doing
-        doing("starting")
+        doing("working")
         self._around.emit(TaskStarted(self._agent.name, task.id, task.pid))
         result = None
         with trio.CancelScope() as until_settled:
@@ -455,6 +468,8 @@ class CutOff:
     """A new process is to be started, though nobody may wait for one."""
     blameless: bool = True
     """It is no crash, and does not count."""
+    in_order: bool = False
+    """The process is asked to end before it is killed."""
 
 
 @dataclass(frozen=True)
@@ -512,9 +527,11 @@ def failed_error(agent: str, result: TurnResult) -> TaskError:
     said = result.text or "; ".join(result.errors) or f"it ended with {result.subtype}"
     data = {"subtype": result.subtype, "api_error_status": result.api_error_status}
     if result.subtype == "success" and not result.aborted:
-        return TaskError("api_error", f'the model could not serve "{agent}": {said}', "", data)
+        message = f'the model could not serve "{agent}": {said}'
+        advice = "Where it is about the login or a limit, settle that; else send the task again."
+        return TaskError("api_error", message, advice, data)
+    advice = "Send the task again, perhaps in smaller parts."
     if result.aborted:
-        return TaskError(
-            "agent_aborted", f'"{agent}" was interrupted from inside: {said}', "", data
-        )
-    return TaskError("agent_failed", f'"{agent}" ended with {result.subtype}: {said}', "", data)
+        message = f'"{agent}" was interrupted from inside: {said}'
+        return TaskError("agent_aborted", message, advice, data)
+    return TaskError("agent_failed", f'"{agent}" ended with {result.subtype}: {said}', advice, data)

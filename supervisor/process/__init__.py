@@ -6,7 +6,7 @@ that descends from the process, is left.
 """
 
 from supervisor.process._child import Child, Command
-from supervisor.process._kill import find_tree, kill_exactly, kill_until_gone
+from supervisor.process._kill import find_marked, find_tree, kill_exactly, kill_until_gone
 from supervisor.process._measure import ProcessMemory, TreeMemory, measure_trees
 from supervisor.process._reaper import (
     become_subreaper,
@@ -24,6 +24,7 @@ __all__ = [
     "TreeMemory",
     "become_subreaper",
     "end_everything_below",
+    "find_marked",
     "find_tree",
     "kill_exactly",
     "kill_until_gone",

@@ -57,6 +57,7 @@ class Child:
         self._command = command
         self._popen = popen
         self._exited = False
+        self._awaiting = trio.Lock()
         self._status: int | None = None
 
     @staticmethod
@@ -90,11 +91,11 @@ class Child:
 
     async def exited(self) -> None:
         """Wait until the process has ended. It is not reaped by this: its pid stays its own."""
-        if self._exited:
-            await trio.lowlevel.checkpoint()
-            return
-        await _process_end(self.pid)
-        self._exited = True
+        # One at a time: macOS allows one who waits for a process.
+        async with self._awaiting:
+            if not self._exited:
+                await _process_end(self.pid)
+                self._exited = True
 
     async def end(self) -> int | None:
         """Kill the whole tree, reap the leader, close the pipes; returns its exit status.

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import trio
 
-from supervisor.process._scan import ProcessId, Seen, descendants, look, scan, tagged
+from supervisor.process._scan import ProcessId, Seen, descendants, look, marks, scan, tagged
 
 GIVE_UP_S = 10.0
 """A process that SIGKILL has not ended by then sits in the kernel; waiting longer is no use."""
@@ -37,6 +37,15 @@ def find_tree(variable: str, tag: str, leader: int | None) -> dict[int, Seen]:
     return {p: everyone[p] for p in members if p in everyone and not everyone[p].zombie}
 
 
+def find_marked(variable: str, beginning: str) -> dict[int, Seen]:
+    """The living processes whose tag begins so, with all that descends from them."""
+    everyone = scan()
+    members = {p for p, tag in marks(variable, everyone).items() if tag.startswith(beginning)}
+    members |= descendants(members, everyone)
+    members.discard(os.getpid())
+    return {p: everyone[p] for p in members if not everyone[p].zombie}
+
+
 async def kill_until_gone(find: Callable[[], dict[int, Seen]]) -> list[int]:
     """Kill what `find` finds until it finds nobody; returns the pids that would not go.
 
@@ -44,10 +53,15 @@ async def kill_until_gone(find: Callable[[], dict[int, Seen]]) -> list[int]:
     bounded by `GIVE_UP_S`.
     """
     wait_s = 0.001
+    empty_looks = 0
     members: dict[int, Seen] = {}
     with trio.move_on_after(GIVE_UP_S, shield=True):
-        # Those found before count until they are gone: a parent's death hides who descends from it.
-        while members := _living(members) | await trio.to_thread.run_sync(find):
+        # One empty look proves little: who forks and ends while it is taken hides its child.
+        while empty_looks < 2:
+            # Those found before count until they are gone: a parent's death hides who descends
+            # from it.
+            members = _living(members) | await trio.to_thread.run_sync(find)
+            empty_looks = 0 if members else empty_looks + 1
             for seen in members.values():
                 kill_exactly(seen.id)
             await trio.sleep(wait_s)

@@ -14,13 +14,17 @@ import sys
 import trio
 
 from supervisor.process._kill import kill_until_gone
-from supervisor.process._scan import HAS_PROC, Seen, descendants, scan
+from supervisor.process._scan import HAS_PROC, ProcessId, Seen, descendants, scan
 from supervisor.process._spawner import spawner
 
 _PR_SET_CHILD_SUBREAPER = 36
 
 _ours: set[int] = set()
 """Pids that a `Child` will reap itself. Touched in the spawner thread alone."""
+
+
+_inherited: set[ProcessId] = set()
+"""Children that whoever became this program, by exec, had before: they are none of ours."""
 
 
 def register(pid: int) -> None:
@@ -35,6 +39,7 @@ def unregister(pid: int) -> None:
 
 def become_subreaper() -> bool:
     """Have orphans among our descendants handed to this program; False where that cannot be."""
+    _inherited.update(seen.id for seen in _below_us().values())
     if sys.platform != "linux":
         return False
     refused: int = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -63,11 +68,9 @@ async def end_everything_below() -> list[int]:
 
 def _below_us() -> dict[int, Seen]:
     everyone = scan()
-    return {
-        pid: everyone[pid]
-        for pid in descendants({os.getpid()}, everyone)
-        if not everyone[pid].zombie
-    }
+    spared = {pid for pid, seen in everyone.items() if seen.id in _inherited}
+    found = descendants({os.getpid()}, everyone) - spared - descendants(spared, everyone)
+    return {pid: everyone[pid] for pid in found if not everyone[pid].zombie}
 
 
 def _reap_adopted() -> None:
@@ -82,7 +85,9 @@ def _children() -> list[int]:
         return []
     found: list[int] = []
     # Every thread has a list of its own; the children of one that ended move to another.
-    for thread in os.listdir("/proc/self/task"):
-        with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/children") as file:
-            found += map(int, file.read().split())
+    # Where no descriptor is left to look with, the next signal tries again.
+    with contextlib.suppress(OSError):
+        for thread in os.listdir("/proc/self/task"):
+            with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/children") as file:
+                found += map(int, file.read().split())
     return found

@@ -82,6 +82,7 @@ class ClaudeSession:
         self._turn: Literal["none", "task", "clear"] = "none"
         self._turn_started = False
         self._announced = 0  # tasks in a row that were announced
+        self._spoken = 0  # tasks in a row whose answer was also said during the turn
         self._stale_sessions: deque[str] = deque(maxlen=REMEMBERED)
         self._seen_results: deque[tuple[object, ...]] = deque(maxlen=REMEMBERED)
         self._answer_so_far = ""
@@ -212,6 +213,8 @@ class ClaudeSession:
         if turn == "clear":
             return ClearEnded(self._cleared(result, message))
         self._announced = self._announced + 1 if self._turn_started else 0
+        if _says_something(message):
+            self._spoken = self._spoken + 1 if self._answer_so_far else 0
         self._move_to(result.session_id)
         return TaskEnded(result)
 
@@ -232,6 +235,12 @@ class ClaudeSession:
             return "it names another task"
         if self._announced >= ANNOUNCED_ENOUGH and not self._turn_started:
             return "its turn has not begun"
+        if (
+            self._spoken >= ANNOUNCED_ENOUGH
+            and not self._answer_so_far
+            and _says_something(message)
+        ):
+            return "nothing of it was said in this turn"
         return None
 
     def _cleared(self, result: TurnResult, message: Mapping[str, Any]) -> bool:
@@ -284,6 +293,12 @@ class ClaudeSession:
         spent = now - self.total_cost_usd if now >= self.total_cost_usd else now
         self.total_cost_usd = now
         return spent
+
+
+def _says_something(message: Mapping[str, Any]) -> bool:
+    """Whether it is a success with a text: the CLI then has printed that text before."""
+    success = message.get("subtype") == "success" and message.get("is_error") is not True
+    return success and bool(message.get("result"))
 
 
 def _fingerprint(message: Mapping[str, Any]) -> tuple[object, ...]:

@@ -26,6 +26,7 @@ SHARED: Final = {
 
 MISBEHAVIOUR: Final = {
     "crash": ("RC", "exits with RC in the middle of the task, with a line on stderr"),
+    "stop": ("", "stops itself with SIGSTOP in the middle of the task; SIGCONT lets it go on"),
     "ignore-interrupt": ("", "acknowledges an interrupt, and the task goes on regardless"),
     "deaf": ("", "stdin is never read again, so nothing is acknowledged, not even its end"),
     "ignore-term": ("", "SIGTERM is ignored from now on"),

@@ -150,6 +150,8 @@ class Turn:
             case "crash":
                 _output.write(2, b"rehearsal: crashed in the middle of a task, as asked\n")
                 os._exit(int(_number(directive)))
+            case "stop":
+                os.kill(os.getpid(), signal.SIGSTOP)
             case "grow":
                 # Its zeros are written, so that every page is really there.
                 self._session.ballast.append(bytearray(int(_number(directive) * MB)))

@@ -118,7 +118,7 @@ def test_the_message_of_a_broken_agent_lists_every_finding(project: Project) -> 
     message = str(caught.value)
     assert f"error: {path}:4: model: " in message
     assert f"error: {path}:5: tools: " in message
-    assert f"warning: {path}:6: tols: " in message
+    assert f"error: {path}:6: tols: " in message
 
 
 def test_an_unknown_agent_comes_with_suggestions_and_folders(project: Project) -> None:

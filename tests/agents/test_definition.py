@@ -129,27 +129,30 @@ def test_all_findings_of_a_file_come_at_once() -> None:
     agent = read(
         "name: ../x", "model: 1", "permissionMode: none", "skills: [a/b, '']", "tols: Read"
     )
-    assert [finding.line for finding in agent.findings if finding.is_error] == [2, 3, 4, 5, 5]
-    assert {finding.key for finding in agent.findings if not finding.is_error} == {
-        "tols",
-        "description",
-    }
+    assert [finding.line for finding in agent.findings if finding.is_error] == [2, 3, 4, 5, 5, 6]
+    assert {finding.key for finding in agent.findings if not finding.is_error} == {"description"}
+
+
+@pytest.mark.parametrize(("key", "suggestion"), [("skill", "skills"), ("modle", "model")])
+def test_a_misspelt_key_is_a_warning_with_a_suggestion(key: str, suggestion: str) -> None:
+    warning = only(described(f"{key}: x"), "warning")
+    assert (warning.line, warning.key) == (4, key)
+    assert f'Did you mean "{suggestion}"?' in warning.message
 
 
 @pytest.mark.parametrize(
     ("key", "suggestion"),
     [
         ("tols", "tools"),
-        ("skill", "skills"),
         ("disallowed-tools", "disallowedTools"),
         ("allowed-tools", "tools"),
         ("permission_mode", "permissionMode"),
     ],
 )
-def test_a_misspelt_key_is_a_warning_with_a_suggestion(key: str, suggestion: str) -> None:
-    warning = only(described(f"{key}: x"), "warning")
-    assert (warning.line, warning.key) == (4, key)
-    assert f'Did you mean "{suggestion}"?' in warning.message
+def test_a_misspelt_key_that_decides_rights_is_an_error(key: str, suggestion: str) -> None:
+    error = only(described(f"{key}: x"), "error")
+    assert (error.line, error.key) == (4, key)
+    assert f'Did you mean "{suggestion}"?' in error.message
 
 
 @pytest.mark.parametrize("line", ["color: red", "maxTurns: 3", "hooks: {}", "mcpServers: []"])

@@ -158,7 +158,7 @@ async def serving(base: Path) -> AsyncIterator[FrontEnd]:
     environ = {"HOME": str(base)}
     files = ConfigFiles.find(base, environ, Path(built_in()) / "config" / "pool.toml")
     folders = Folders.resolve(base, environ, base, Path(built_in()))
-    pool = Pool(base, environ, files, folders, lambda event: None)
+    pool = Pool(base, environ, files, folders, lambda event: None, "mark")
 
     def fault(error: Exception) -> None:
         raise error

@@ -246,6 +246,18 @@ MISTAKES = {
         r":2: defaults\.agent\.restart: 'permanant' does not fit: .*'permanent', 'transient' or "
         r"'temporary'; did you mean \"permanent\"\?",
     ),
+    "a period of no time": (
+        '[defaults.supervisor]\nperiod = "0s"\n',
+        r":2: defaults\.supervisor\.period: '0s' does not fit: .*greater than 0",
+    ),
+    "a backoff that begins above its maximum": (
+        '[defaults.supervisor.backoff]\ninitial = "20s"\nmaximum = "10s"\n',
+        r":3: defaults\.supervisor\.backoff\.maximum: '10s' does not fit: .*below initial",
+    ),
+    "a hard ceiling below the soft one": (
+        '[defaults.agent]\nsoft_ceiling = "2GiB"\nhard_ceiling = "1GiB"\n',
+        r":3: defaults\.agent\.hard_ceiling: '1GiB' does not fit: .*below the soft one",
+    ),
     "a word like no other": (
         '[logs]\nlevel = "q"\n',
         r":2: logs\.level: 'q' does not fit: .*'debug', 'info', 'warning' or 'error'$",

@@ -319,3 +319,39 @@ def test_what_is_not_said_is_no_sign_of_failure(fields: dict[str, object]) -> No
 
     (outcome,) = ended(session.receive(result("x", **fields)))  # type: ignore[arg-type]
     assert outcome.ok
+
+
+def say(text: str) -> bytes:
+    """The line with which an agent says a text."""
+    return line(type="assistant", message={"content": [{"type": "text", "text": text}]})
+
+
+def test_a_late_result_in_a_turn_in_which_nothing_was_said_is_not_its_answer() -> None:
+    session = ClaudeSession()
+    for name in ("one", "two"):
+        session.begin_task(name)
+        session.receive(init() + say(f"{name} done") + result(f"{name} done", uuid=name))
+    session.begin_task("three")
+
+    assert_only_dropped(session, init() + result("late: of two", uuid="late"))
+    assert_accepted(session, say("three done") + result("three done"), "three done")
+
+
+def test_where_answers_are_never_said_before_their_result_they_are_taken() -> None:
+    session = ClaudeSession()
+    for name in ("one", "two", "three"):
+        session.begin_task(name)
+        assert_accepted(session, init() + result(f"{name} done", uuid=name), f"{name} done")
+
+
+@pytest.mark.parametrize(
+    "silent", [result(""), result("API Error: 529", is_error=True), result("", subtype="error_x")]
+)
+def test_an_answer_without_text_or_a_failure_needs_nothing_said(silent: bytes) -> None:
+    session = ClaudeSession()
+    for name in ("one", "two"):
+        session.begin_task(name)
+        session.receive(init() + say(f"{name} done") + result(f"{name} done", uuid=name))
+    session.begin_task("three")
+
+    assert len(ended(session.receive(init() + silent))) == 1

@@ -33,6 +33,15 @@ def test_crash_waits_for_the_sleep_before_it(agent: Driver) -> None:
     assert time.monotonic() - before >= 0.3
 
 
+def test_stop_lasts_until_the_process_is_continued(agent: Driver) -> None:
+    agent.user("[[stop]] hello")
+    os.waitid(os.P_PID, agent.pid, os.WSTOPPED | os.WNOWAIT)
+    before = agent.init()
+    agent.signal(signal.SIGCONT)
+    assert before["subtype"] == "init"
+    assert agent.result()["result"] == "echo: hello"
+
+
 def test_ignore_interrupt_acknowledges_and_goes_on(agent: Driver) -> None:
     agent.user("[[ignore-interrupt]] [[sleep 0.3]] done")
     agent.init()
