@@ -345,6 +345,9 @@ class Worker:
             agent.state = "resetting"
             if not await process.reset(self._settings.control_timeout):
                 return End("replace")
+            if result is None or (result.turns or 0) > 1:
+                # It used tools, and a command may have left something running.
+                await process.child.end_strangers()
         except ProcessGoneError:
             return End("idle")
         finally:

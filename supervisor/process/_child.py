@@ -97,6 +97,14 @@ class Child:
                 await _process_end(self.pid)
                 self._exited = True
 
+    async def end_strangers(self) -> list[int]:
+        """Kill what the process started in other sessions than its own; returns who would not go.
+
+        Agents run each command in a session of its own, so that is what commands have left; what
+        a process starts to help it, it keeps in its own session. Not cancellable.
+        """
+        return await kill_until_gone(self._find_strangers)
+
     async def end(self) -> int | None:
         """Kill the whole tree, reap the leader, close the pipes; returns its exit status.
 
@@ -121,6 +129,10 @@ class Child:
     def _find_tree(self) -> dict[int, Seen]:
         leader = self.pid if self._popen.returncode is None else None
         return find_tree(self._command.tag_variable, self._command.tag, leader)
+
+    def _find_strangers(self) -> dict[int, Seen]:
+        tree = self._find_tree()
+        return {pid: seen for pid, seen in tree.items() if seen.session != self.pid}
 
     def _reap(self) -> int | None:
         status = self._popen.poll()

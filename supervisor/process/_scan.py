@@ -31,6 +31,8 @@ class Seen:
     id: ProcessId
     parent: int
     zombie: bool
+    session: int = 0
+    """The pid of the leader of its session."""
 
 
 def scan() -> dict[int, Seen]:
@@ -83,7 +85,8 @@ def _look(pid: int) -> Seen | None:
     fields = stat[stat.rfind(b")") + 2 :].split()
     if len(fields) < 20:
         return None
-    return Seen(ProcessId(pid, float(fields[19])), int(fields[1]), fields[0] in (b"Z", b"X"))
+    zombie = fields[0] in (b"Z", b"X")
+    return Seen(ProcessId(pid, float(fields[19])), int(fields[1]), zombie, int(fields[3]))
 
 
 def _look_psutil(pid: int) -> Seen | None:
@@ -91,8 +94,9 @@ def _look_psutil(pid: int) -> Seen | None:
         process = psutil.Process(pid)
         with process.oneshot():
             zombie = process.status() == psutil.STATUS_ZOMBIE
-            return Seen(ProcessId(pid, process.create_time()), process.ppid(), zombie)
-    except psutil.Error:
+            identity = ProcessId(pid, process.create_time())
+            return Seen(identity, process.ppid(), zombie, os.getsid(pid))
+    except (psutil.Error, OSError):
         return None
 
 

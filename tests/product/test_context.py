@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.client import Client, Message
-from tests.product.stage import Stage, code_of, gone, pid_of, text_of
+from tests.product.stage import Jobs, Stage, code_of, gone, pid_of, text_of
 
 FRESH = "context: 0 user texts: []"
 SDK_LINE = "You are a Claude agent, built on Anthropic's Claude Agent SDK."
@@ -174,3 +174,15 @@ async def test_a_definition_that_is_broken_and_mended_is_told_and_used_again(
     assert code_of(broken) == "agent_broken"
     assert str(path.resolve()) in broken["content"][0]["text"]
     assert text_of(mended) == "echo: hello"
+
+
+async def test_what_a_task_left_running_does_not_live_into_the_next(
+    client: Client, agent: str
+) -> None:
+    jobs = Jobs()
+    first = await client.call("invoke", agent=agent, task=f"[[bash {jobs.in_background()}]]")
+    second = await client.call("invoke", agent=agent, task="[[context]]")
+
+    text_of(second)
+    assert pid_of(second) == pid_of(first)
+    assert jobs.left() == []
