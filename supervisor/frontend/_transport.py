@@ -17,7 +17,27 @@ LINE_LIMIT = 64 * 1024 * 1024
 CHUNK = 1 << 16
 
 
-class LineReader:
+class _Borrowed:
+    """What the SDK asks of both its streams: a scope, at whose end nothing is closed here."""
+
+    async def aclose(self) -> None:
+        """Nothing: the stream is closed by who opened it."""
+        await trio.lowlevel.checkpoint()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        await self.aclose()
+        return None
+
+
+class LineReader(_Borrowed):
     """The messages that a client sends: the read stream of an MCP session.
 
     Cancellable, unlike the SDK's own stdio, which reads in a thread.
@@ -75,10 +95,6 @@ class LineReader:
         self._searched = 0
         return line
 
-    async def aclose(self) -> None:
-        """Nothing: the stream is closed by who opened it."""
-        await trio.lowlevel.checkpoint()
-
     def __aiter__(self) -> Self:
         return self
 
@@ -87,18 +103,6 @@ class LineReader:
             return await self.receive()
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        await self.aclose()
-        return None
 
 
 def _message(line: bytes) -> mcp_types.JSONRPCMessage:
@@ -117,7 +121,7 @@ def _message(line: bytes) -> mcp_types.JSONRPCMessage:
         return parse(whole.encode("utf-8", "replace"), by_name=False)
 
 
-class LineWriter:
+class LineWriter(_Borrowed):
     """The messages to a client: the write stream of an MCP session.
 
     A call that is cancelled may be cancelled in the middle of a message of its own, a report of
@@ -162,19 +166,3 @@ class LineWriter:
                 await self._stream.send_all(line.encode("utf-8", "surrogatepass"))
                 self._torn = False
                 self._on_written(item.message)
-
-    async def aclose(self) -> None:
-        """Nothing: the stream is closed by who opened it."""
-        await trio.lowlevel.checkpoint()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        await self.aclose()
-        return None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 import trio
 
@@ -393,7 +394,7 @@ class Worker:
         self, process: AgentProcess, end: "End", status: int | None
     ) -> AgentCrashError | None:
         """What the supervisor is told of an end, after those whom it concerns."""
-        if end.kind in ("reset", "replace", "unresponsive"):
+        if end.planned:
             return None
         how = exit_in_words(status)
         if process.fell_silent:
@@ -479,10 +480,20 @@ class CutOff:
 class End:
     """Why a process is ended or has ended."""
 
-    kind: str
-    """reset, replace, unresponsive: we end it. start, silent start, idle, task: it failed."""
+    kind: Literal["reset", "replace", "unresponsive", "start", "silent start", "idle", "task"]
+    """The first three: we end it. The others: it failed, and when."""
     task: Task | None = None
     """The task in hand."""
+
+    @property
+    def in_order(self) -> bool:
+        """It can be asked to end before it is killed."""
+        return self.kind in ("reset", "replace")
+
+    @property
+    def planned(self) -> bool:
+        """It is no crash."""
+        return self.in_order or self.kind == "unresponsive"
 
 
 class StartSlot:
