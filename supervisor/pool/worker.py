@@ -5,6 +5,7 @@ replacement and an eviction happen inside it; only an *unplanned* end of the pro
 worker too, as a crash, for the supervisor to deal with.
 """
 
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -39,6 +40,11 @@ from supervisor.pool.launch import (
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
 from supervisor.process import Child, Command
 from supervisor.protocol import TurnResult
+
+SWEEP_AFTER_S = 1.0
+"""Idle seconds after which what tasks have left running is looked for, though no tool was used.
+
+A look at all processes takes milliseconds, which is too long for each of many small tasks."""
 
 UNSENT_LIMIT = 3
 """Processes that may die before a task's line is written whole, until the task ends with it."""
@@ -297,7 +303,7 @@ class Worker:
 
     async def _serve_all(self, process: AgentProcess, launch: Launch, ready: Ready) -> "End":
         agent = self._agent
-        served = False
+        served = swept = False
         while True:
             if process.gone:
                 return End("idle")
@@ -306,7 +312,11 @@ class Worker:
             if self._recycle and served:
                 return End("replace")
             if not agent.queue:
-                await agent.wait_poked()
+                with trio.move_on_after(math.inf if swept or not served else SWEEP_AFTER_S) as idle:
+                    await agent.wait_poked()
+                if idle.cancelled_caught:
+                    swept = True
+                    await process.child.end_strangers()
                 continue
             try:
                 if self._around.define(agent.name).digest != launch.definition.digest:
@@ -316,7 +326,7 @@ class Worker:
                 continue
             task = agent.take()
             if task is not None:
-                served = True
+                served, swept = True, False
                 end = await self._serve(process, task)
                 if end is not None:
                     return end
