@@ -11,11 +11,18 @@ from tests.realcli.install import DEFAULT_VERSION, RealCLI, Unavailable, ensure
 __all__ = ["loopback", "real_cli", "require"]
 
 
+_missing: dict[str, Unavailable] = {}
+"""What could not be had: asking again would only wait as long again."""
+
+
 def require(version: str) -> RealCLI:
     """The installed version; where it cannot be had, fail under `CI=true` and skip elsewhere."""
     try:
+        if version in _missing:
+            raise _missing[version]
         return ensure(version)
     except Unavailable as reason:
+        _missing[version] = reason
         missing = f"THE REAL CLI {version} IS MISSING: {reason}"
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
