@@ -11,11 +11,14 @@ from supervisor.rehearsal._directives import MISBEHAVIOUR, SHARED
 from supervisor.rehearsal._session import VERSION
 
 USAGE: Final = """\
-usage: rehearsal [--rehearse MODE[,MODE...]] [any flags of the Claude CLI]
+usage: agent-pool rehearsal [--rehearse MODE[,MODE...]] [any flags of the Claude CLI]
 
 The rehearsal agent: a stand-in for the Claude CLI 2.1.197 in stream-json mode (stdin and stdout),
 without network. It answers each task by the directives in its text; without any, `echo: <text>`.
 Directives are carried out in order, and the parts of an answer are joined by a newline.
+
+example:
+  CLAUDE_CLI='agent-pool rehearsal' agent-pool run
 """
 DIFFERENCES: Final = """\
 Deliberately different from the real CLI 2.1.197:

@@ -26,7 +26,7 @@ def test_help_names_every_command_and_how_to_register_it(run: Run) -> None:
         assert f"\n    {command}" in done.stdout
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if c != "rehearsal"])
+@pytest.mark.parametrize("command", commands())
 def test_the_help_of_a_command_says_what_it_does_and_has_an_example(run: Run, command: str) -> None:
     done = run(command, "--help")
 
