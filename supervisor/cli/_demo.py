@@ -26,6 +26,9 @@ REHEARSAL = f"{sys.executable} -P -m supervisor rehearsal"
 
 RESTART_DEADLINE_S = 60.0
 
+IN_THE_MIDDLE_S = 0.5
+"""How long a task has run when its process is killed."""
+
 AGENTS = {
     "scout": "You find things out. Answer in one short sentence.",
     "critic": "You judge what you are shown. Answer in one short sentence.",
@@ -225,17 +228,17 @@ def _short(text: str) -> str:
 
 
 def _kill_in_task(client: LineClient, show: Show, agent: str, pid: int) -> None:
-    seen: list[str] = []
     killed: list[str] = []
 
     def kill(message: str) -> None:
-        seen.append(message)
-        # The first report may come before the agent has the task; then it would just be sent again.
-        if len(seen) > 1 and not killed and "waiting" not in message:
-            killed.append(message)
-            os.kill(pid, signal.SIGKILL)
-            show.fact(f"progress: {message}")
-            show.fact(f"kill -9 {pid}")
+        if killed or "waiting" in message:
+            return
+        # Not at once: a task that the agent does not have whole yet would just be sent again.
+        time.sleep(IN_THE_MIDDLE_S)
+        killed.append(message)
+        os.kill(pid, signal.SIGKILL)
+        show.fact(f"progress: {message}")
+        show.fact(f"kill -9 {pid}")
 
     task = "Write a story of 2,000 words about a supervisor and its children. [[sleep 60]]"
     result = client.call("invoke", {"agent": agent, "task": task}, kill)

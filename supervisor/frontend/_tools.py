@@ -300,7 +300,8 @@ def _refusals(pool: Pool, task: Task, result: TaskResult) -> str:
         where = "its definition"
     return (
         f"\n\n[agent-pool] Refused for lack of permission: {'; '.join(uses)}. "
-        f"To allow it, list {tools}, or a rule such as Bash(git log:*), under `tools:` in {where}."
+        f"To allow it, list {tools} under `tools:` in {where}, or only rules, such as "
+        "Bash(git log:*)."
     )
 
 

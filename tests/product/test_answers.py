@@ -101,7 +101,6 @@ async def test_a_refused_use_of_a_tool_is_named_with_the_setting_that_would_allo
     assert "echo: done" in text_of(result)
     assert "Refused for lack of permission: Bash (python3 -c 1)." in last
     assert f"list Bash under `tools:` in {definition.resolve()}" in last
-    assert f"permission_mode under [agents.{agent}]" in last
 
 
 async def test_who_follows_that_advice_gets_the_permission(
