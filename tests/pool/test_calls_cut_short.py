@@ -4,8 +4,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import trio
 
-from tests.client import Project, open_project, until
+from supervisor.agents import Folders
+from supervisor.place import built_in
+from supervisor.pool import ConfigFiles, Pool, TaskResult
+from supervisor.tree import Supervisor
+from tests.client import LIMIT_S, Project, open_project, until
 
 CONFIG = """\
 [defaults.supervisor]
@@ -21,18 +26,6 @@ async def project(tmp_path: Path) -> AsyncIterator[Project]:
         yield project
 
 
-async def test_a_cancelled_reset_of_a_down_agent_leaves_one_that_works(project: Project) -> None:
-    async with project.connect() as client:
-        crashed = await client.call("invoke", agent="coder", task="[[crash 3]]")
-        assert crashed["_meta"]["code"] == "agent_crashed"
-        for _ in range(5):
-            request, _answer = await client.start_call("reset", agent="coder")
-            await client.cancel(request)
-        await client.call("reset", agent="coder")
-        answer = await client.call("invoke", agent="coder", task="well?")
-        assert answer["content"][0]["text"] == "echo: well?"
-
-
 async def test_an_agent_that_is_down_stays_so_until_it_is_reset(project: Project) -> None:
     async with project.connect() as client:
         await client.call("invoke", agent="coder", task="[[crash 3]]")
@@ -46,3 +39,36 @@ async def test_an_agent_that_is_down_stays_so_until_it_is_reset(project: Project
         await client.call("reset", agent="coder")
         answer = await client.call("invoke", agent="coder", task="well?")
         assert answer["content"][0]["text"] == "echo: well?"
+
+
+async def test_a_reset_that_is_cancelled_half_way_leaves_an_agent_that_works(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = project.environment()
+    files = ConfigFiles.find(project.folder, environ, Path(built_in()) / "config" / "pool.toml")
+    folders = Folders.resolve(project.folder, environ, project.home, Path(built_in()))
+    pool = Pool(project.folder, environ, files, folders, lambda event: None, "mark")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(pool.run)
+        crashed = await pool.submit("coder", "[[crash 3]]")
+        with trio.fail_after(LIMIT_S):
+            await crashed.settled.wait()
+            while {row["name"]: row["state"] for row in await pool.agents()}["coder"] != "down":
+                pass  # each look is a look at the machine, which takes its time
+
+        terminate = Supervisor.terminate_child
+        with trio.CancelScope() as call:
+
+            async def terminate_and_cancel(tree: Supervisor, child: str) -> None:
+                await terminate(tree, child)
+                call.cancel()
+
+            monkeypatch.setattr(Supervisor, "terminate_child", terminate_and_cancel)
+            await pool.reset("coder")
+        monkeypatch.undo()
+
+        with trio.fail_after(LIMIT_S):
+            task = await pool.submit("coder", "well?")
+            await task.settled.wait()
+        assert isinstance(task.outcome, TaskResult)
+        nursery.cancel_scope.cancel()
