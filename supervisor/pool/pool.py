@@ -416,7 +416,7 @@ class Pool:
             jitter=table.backoff.jitter,
             reset_after_s=table.backoff.reset_after,
         )
-        return SupervisorFlags(table.strategy, table.intensity, table.period, backoff)
+        return SupervisorFlags(table.strategy, table.intensity, table.period, backoff=backoff)
 
     def _on_tree_event(self, agent: Agent, event: Event) -> None:
         match event:

@@ -57,4 +57,4 @@ def _in_range(field: str, value: object, least: float, most: float) -> None:
     if is_number(value) and least <= value <= most:
         return
     limits = f"at least {least:g}" if math.isinf(most) else f"from {least:g} to {most:g}"
-    raise BadFlags(f"backoff: {field} must be a number {limits}, not {value!r}")
+    raise BadFlags("invalid_backoff", f"backoff: {field} must be a number {limits}, not {value!r}")

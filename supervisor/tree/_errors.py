@@ -4,15 +4,39 @@ from __future__ import annotations
 
 from typing import Literal
 
+SpecCode = Literal[
+    "invalid_child_spec",
+    "missing_id",
+    "missing_start",
+    "invalid_restart_type",
+    "invalid_shutdown",
+    "invalid_child_type",
+    "invalid_significant",
+    "invalid_cool_down",
+    "bad_combination",
+    "duplicate_child_name",
+    "bad_start_spec",
+]
+FlagsCode = Literal[
+    "invalid_name",
+    "invalid_flags",
+    "invalid_strategy",
+    "invalid_intensity",
+    "invalid_period",
+    "invalid_auto_shutdown",
+    "invalid_backoff",
+]
 ErrorCode = Literal[
     "already_started",
     "already_present",
     "running",
     "restarting",
     "not_found",
+    "simple_one_for_one",
     "start_failed",
     "not_stopped",
 ]
+GoneReason = Literal["noproc", "normal", "shutdown", "crash"]
 
 _MEANING: dict[ErrorCode, str] = {
     "already_started": "is already running",
@@ -20,17 +44,32 @@ _MEANING: dict[ErrorCode, str] = {
     "running": "is running: terminate_child it first",
     "restarting": "is being restarted: terminate_child it first",
     "not_found": "is not known here",
+    "simple_one_for_one": "is addressed in a way that does not fit the strategy: children of "
+    "simple_one_for_one are started by their arguments and found by their ChildRef, those of the "
+    "other strategies by their ChildSpec and id",
     "start_failed": "could not be started",
-    "not_stopped": "was asked to end but has not ended within its timeout",
+    "not_stopped": "was killed at the end of its timeout, but shields itself and runs on",
 }
 
 
 class BadSpec(ValueError):  # noqa: N818 - the word of OTP
     """A `ChildSpec` that cannot be accepted; the message holds the offending value."""
 
+    def __init__(self, code: SpecCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
 
 class BadFlags(ValueError):  # noqa: N818 - the word of OTP
     """A supervisor's flags (or name) that cannot be accepted; the message holds the value."""
+
+    def __init__(self, code: FlagsCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Ignore(Exception):  # noqa: N818 - an answer, not an error
+    """Raised by a child's start before it is up: there is nothing to run, and nothing is wrong."""
 
 
 class Shutdown(Exception):  # noqa: N818 - a reason to end, not an error
@@ -67,6 +106,18 @@ class IntensityExceeded(Shutdown):
         self.period_s = period_s
 
 
+class AutoShutdown(Shutdown):
+    """A supervisor ended because its significant children have (`SupervisorFlags.auto_shutdown`).
+
+    `child_id` is the one that ended last.
+    """
+
+    def __init__(self, supervisor: str, child_id: str) -> None:
+        super().__init__(f"auto_shutdown of {supervisor!r}: its child {child_id!r} has ended")
+        self.supervisor = supervisor
+        self.child_id = child_id
+
+
 class StartFailed(Exception):  # noqa: N818 - the word of OTP
     """A child could not be started. Where supervisors nest, `cause` is a `StartFailed` itself."""
 
@@ -90,9 +141,18 @@ class ChildError(Exception):
         self.cause = cause
 
 
-class SupervisorGone(Exception):  # noqa: N818 - OTP's noproc
-    """A call on a supervisor that does not run: not yet, no more, or ending just now."""
+class SupervisorGone(Exception):  # noqa: N818 - OTP's exit of the caller
+    """A call on a supervisor that does not run, or that ended before it had answered.
 
-    def __init__(self, supervisor: str) -> None:
-        super().__init__(f"supervisor {supervisor!r} does not run")
+    `reason` is *noproc* where it did not run, else what it ended with (`cause` holds what it
+    raised; None if it returned or was cancelled).
+    """
+
+    def __init__(
+        self, supervisor: str, reason: GoneReason = "noproc", cause: BaseException | None = None
+    ) -> None:
+        how = "does not run" if reason == "noproc" else f"has ended ({reason})"
+        super().__init__(f"supervisor {supervisor!r} {how}")
         self.supervisor = supervisor
+        self.reason = reason
+        self.cause = cause

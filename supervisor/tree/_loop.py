@@ -1,10 +1,12 @@
 """One run of a supervisor: one task owns all its state and reads one queue.
 
-Everybody else puts messages into the queue: a child's end, a call, a restart that is due. They
-are handled one at a time in the order of arrival, so "simultaneous" needs no lock and has one
-meaning (as in OTP's supervisor.erl). A message that has been overtaken is void, which is seen by
-identity: the life it speaks of is no more its child's life, the retry no more its child's retry.
-So a child that is stopped when it is dead already takes its exit notice with it.
+Everybody else puts messages into the queue: a child's end, a call, the parent's request to stop,
+a restart that is due. They are handled one at a time in the order of arrival, so "simultaneous"
+needs no lock and has one meaning (as in OTP's supervisor.erl). A message that has been overtaken
+is void: the life it speaks of is no more its child's life, the child no more restarting. So a child
+that is stopped when it is dead already takes its exit notice with it.
+
+A restart that fails goes to the end of the same queue, so whatever waits there comes first.
 
 Cancellation is the one thing that does not wait for its turn: it interrupts the loop wherever it
 waits, also in a start that hangs. What stops children is shielded from it.
@@ -12,21 +14,36 @@ waits, also in a start that hangs. What stops children is shielded from it.
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import trio
 
 from . import _events as events
-from ._child import Child, ChildState, Life, Retry, consists_of
-from ._errors import ChildError, IntensityExceeded, Shutdown, StartFailed, SupervisorGone
+from ._child import Child, ChildState, Instance, Timer
+from ._errors import (
+    AutoShutdown,
+    BadSpec,
+    ChildError,
+    IntensityExceeded,
+    Shutdown,
+    StartFailed,
+    SupervisorGone,
+)
 from ._intensity import Intensity
-from ._spec import ChildSpec, ChildType, Restart, SupervisorFlags
+from ._life import ChildRef, Life, consists_of
+from ._spec import ChildSpec, ChildType, Restart, SupervisorFlags, check_child
 
 T = TypeVar("T")
+
+KILL_PATIENCE_S: Final = 1.0
+"""How long a child that was killed is waited for, before it is reported to live on."""
+
+FAIR: Final = 32
+"""Messages in a row without a pause for other tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +55,40 @@ class ChildInfo:
     """running; restarting: a restart waits for its turn or its backoff; undefined: neither."""
     type: ChildType
     restart: Restart
+    ref: ChildRef | None = field(default=None, compare=False, repr=False)
+    """Its life, where it is running."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildCounts:
+    """The answer of `Supervisor.count_children`, in OTP's words."""
+
+    specs: int
+    """Child specs, running or not; 1 for simple_one_for_one."""
+    active: int
+    """Children that live, noticed ends aside."""
+    supervisors: int
+    """Children of type supervisor, running or not."""
+    workers: int
+    """Children of type worker, running or not."""
 
 
 @dataclass(slots=True, eq=False)
-class _Exited:
+class _TryAgain:
     child: Child
-    life: Life
+    cause: BaseException
 
 
 @dataclass(slots=True, eq=False)
-class _RetryDue:
+class _TimerDue:
     child: Child
-    retry: Retry
+    timer: Timer
+
+
+@dataclass(slots=True, eq=False)
+class _StopRequest:
+    cause: Exception | None
+    by_parent: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +98,9 @@ class _Call:
     error: Exception | None = None
 
 
-_Message = _Exited | _RetryDue | _Call
+_EndReason = Literal["normal", "shutdown", "crash"]
+# A Life as a message is its own exit notice.
+_Message = Life | _TryAgain | _TimerDue | _StopRequest | _Call
 
 
 class Loop:
@@ -75,129 +116,274 @@ class Loop:
     ) -> None:
         self._name = name
         self._flags = flags
+        self._template = specs[0] if flags.simple else None
         self._on_event = on_event
         self._rng = rng
-        self._children = {spec.id: Child(spec) for spec in specs}  # in start order
+        # In start order. Of simple_one_for_one: the instances, each under itself.
+        self._children: dict[Hashable, Child] = {}
+        if not flags.simple:
+            self._children = {spec.id: Child(spec) for spec in specs}
         self._intensity = Intensity(flags.intensity, flags.period_s)
-        self._post, self._inbox = trio.open_memory_channel[_Message](math.inf)
+        self._inbox: deque[_Message] = deque()
+        self._paused: trio.lowlevel.Task | None = None  # the loop's task, while it waits
+        self._in_a_row = 0
+        self._gate: trio.Event | None = None  # while suspended: nothing is read until it is set
         self._nursery: trio.Nursery
+        self._urgent = False  # it is being cancelled
+        self._ending = False  # why is settled: `_cause`, and then `_reason`
+        self._cause: BaseException | None = None
+        self._reason: _EndReason = "shutdown"  # as when it is cancelled
         self._accepts_calls = True
-        self._end: Exception | None = None  # why it ends, once that is settled
+        self._over = trio.Event()
 
     # ---- from the first start to the last stop
 
     async def run(self, started: Callable[[], None]) -> None:
-        """Supervise; always raises: what ended it, after all children have ended."""
+        """Supervise until there is a reason to end, and until all children have ended.
+
+        Returns if it was asked to; else raises what ended it.
+        """
         try:
-            with self._post, self._inbox:
-                async with trio.open_nursery() as self._nursery:
-                    await self._supervise_then_stop(started)
+            async with trio.open_nursery() as self._nursery:
+                await self._supervise_then_stop(started)
         except BaseException as exc:
-            cancelled = consists_of(exc, trio.Cancelled)
+            # Cancelled while it was ending: that is what it ends with.
+            if not (self._ending and consists_of(exc, trio.Cancelled)):
+                if not consists_of(exc, trio.Cancelled):
+                    self._cause, self._reason = exc, _reason_of(exc)
+                raise
+        finally:
             self._note_late_ends()
-            self._emit(self._ended(None if cancelled else exc))
-            if cancelled and self._end is not None:
-                raise self._end from None
-            raise
-        self._note_late_ends()
-        assert self._end is not None
-        self._emit(self._ended(self._end))
-        raise self._end
+            self._emit(events.SupervisorEnded(self._name, self._reason, self._cause))
+            self._over.set()
+        if self._cause is not None:
+            raise self._cause
 
     async def _supervise_then_stop(self, started: Callable[[], None]) -> None:
         try:
             await self._start_all()
-            if self._end is None:
+            if not self._ending:
+                self._emit(events.SupervisorStarted(self._name))
                 started()
-            while self._end is None:
-                await self._handle(await self._inbox.receive())
+            while not self._ending:
+                await self._handle(await self._receive())
+        except trio.Cancelled:
+            self._urgent = True
+            raise
         finally:
             await self._stop_all()
 
     async def _start_all(self) -> None:
         try:
-            for child in self._children.values():
-                await self._start(child)
+            for child in list(self._children.values()):
+                if await self._start(child) is None and child.spec.restart == "temporary":
+                    self._forget(child)
         except StartFailed as failed:
-            self._end = self._end or failed
+            self._end(failed)
 
     async def _stop_all(self) -> None:
         self._refuse_calls()
-        for child in reversed(self._children.values()):
+        if self._template is not None:
+            await self._stop_instances(self._template)
+            return
+        for child in reversed(list(self._children.values())):
             await self._stop(child)
+
+    async def _stop_instances(self, template: ChildSpec) -> None:
+        # All at once, with one timeout for all (OTP).
+        for child in self._children.values():
+            child.forget_start()
+        lives = [child.life for child in self._children.values() if child.life is not None]
+        await self._end_lives(lives, template)
+        for life in lives:
+            if life.ended:
+                self._note_end(life)
+
+    def _end(self, cause: BaseException | None, *, asked: bool = False) -> None:
+        """Have the run end, with the first cause that comes."""
+        if self._ending:
+            return
+        self._ending = True
+        self._cause = cause
+        self._reason = "shutdown" if asked else _reason_of(cause)
 
     def _refuse_calls(self) -> None:
         # Before the children are stopped: one of them may be waiting for an answer.
         self._accepts_calls = False
-        for _ in range(self._inbox.statistics().current_buffer_used):
-            message = self._inbox.receive_nowait()
+        for message in self._inbox:
             if isinstance(message, _Call):
-                message.error = SupervisorGone(self._name)
+                message.error = self._gone()
                 message.done.set()
+        self._inbox.clear()
+
+    def _gone(self) -> SupervisorGone:
+        return SupervisorGone(self._name, self._reason, self._cause)
 
     def _note_late_ends(self) -> None:
+        for child in list(self._children.values()):
+            if child.life is not None:
+                self._note_end(child.life)
+
+    def kill(self) -> None:
+        """Called by a parent whose patience is over, which cancels the run as well."""
         for child in self._children.values():
             if child.life is not None:
-                self._note_end(child, child.life)
+                child.life.kill()
 
     # ---- messages
 
+    def post(self, message: _Message) -> None:
+        """Put it at the end of the queue."""
+        self._inbox.append(message)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._paused is not None:
+            trio.lowlevel.reschedule(self._paused)
+            self._paused = None
+
+    async def _pause(self) -> None:
+        """Until something has come or changed. Events would do; this is called at each start."""
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._paused = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._paused = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def request_stop_by_parent(self) -> None:
+        """Called by the parent: its request takes its turn in the queue (OTP)."""
+        self.post(_StopRequest(None, by_parent=True))
+
+    async def _receive(self) -> _Message:
+        if self._gate is not None:
+            await self._gate.wait()
+            self._gate = None
+        self._in_a_row += 1
+        if self._in_a_row % FAIR == 0:
+            await trio.lowlevel.checkpoint()
+        while not self._inbox:
+            await self._pause()
+        return self._inbox.popleft()
+
     async def _handle(self, message: _Message) -> None:
         match message:
-            case _Exited(child, life):
-                if child.life is life:
-                    await self._on_exit(child, life)
-            case _RetryDue(child, retry):
-                if child.retry is retry:
-                    await self._on_retry(child, retry)
+            case Life():
+                if message.child.life is message:
+                    await self._on_exit(message)
+            case _TryAgain(child, cause):
+                if child.restarting and child.timer is None and self._keeps(child):
+                    await self._restart(child, cause)
+            case _TimerDue(child, timer):
+                if child.timer is timer:
+                    await self._on_timer(child, timer)
+            case _StopRequest(cause, by_parent):
+                self._end(cause, asked=by_parent)
             case _Call():
                 await self._answer(message)
 
-    async def _on_exit(self, child: Child, life: Life) -> None:
-        self._note_end(child, life)
-        if not life.wants_restart:
-            self._settle(child)
+    async def _on_exit(self, life: Life) -> None:
+        child = life.child
+        self._note_end(life)
+        cause = life.cause
+        if life.wants_restart:
+            backoff = self._flags.backoff
+            up_s = trio.current_time() - (life.up_since or 0.0)
+            if backoff is not None and up_s >= backoff.reset_after_s:
+                child.consecutive_restarts = 0
+            life.cause = None  # it holds the frames of the life: a cycle, at each restart
+            await self._restart(child, cause)
             return
-        backoff = self._flags.backoff
-        up_s = trio.current_time() - (life.up_since or 0.0)
-        if backoff is not None and up_s >= backoff.reset_after_s:
-            child.consecutive_restarts = 0
-        await self._restart(child, life.cause)
+        self._settle(child)
+        if life.asked:  # it outlived a call that terminated it
+            return
+        if self._ends_by_itself_with(child):
+            self._emit(events.AutoShutdownEvent(self._name, child.spec.id))
+            self._end(AutoShutdown(self._name, child.spec.id))
+        elif cause is not None and consists_of(cause, IntensityExceeded):
+            self._cool_down(child)
 
-    async def _on_retry(self, child: Child, retry: Retry) -> None:
-        child.retry = None
-        if retry.counted:
+    def _ends_by_itself_with(self, child: Child) -> bool:
+        """Whether the end of a child for good is the end of the supervisor."""
+        if not child.spec.significant or self._flags.auto_shutdown == "never":
+            return False
+        return self._flags.auto_shutdown == "any_significant" or not any(
+            other.spec.significant and other.state != "undefined"
+            for other in self._children.values()
+        )
+
+    async def _on_timer(self, child: Child, timer: Timer) -> None:
+        if timer.purpose == "restart":
             await self._attempt(child)
-        else:
-            await self._restart(child, retry.cause)
+            return
+        child.timer = None
+        try:
+            await self._start(child)
+        except StartFailed:
+            self._cool_down(child)
 
-    # ---- restarts
+    # ---- restarts: the strategies
+
+    def _group(self, child: Child) -> list[Child]:
+        """The children that a restart of `child` takes along, in start order."""
+        match self._flags.strategy:
+            case "one_for_one" | "simple_one_for_one":
+                return [child]
+            case "one_for_all":
+                return list(self._children.values())
+            case "rest_for_one":
+                later: list[Child] = []
+                for other in reversed(self._children.values()):
+                    later.append(other)
+                    if other is child:
+                        break
+                return later[::-1]
 
     async def _restart(self, child: Child, cause: BaseException | None) -> None:
+        """Restart the group of `child`, if that is allowed; it counts once."""
         if self._intensity.add_restart(trio.current_time()):
+            child.forget_start()
             self._give_up(child, cause)
             return
         delay_s = self._next_delay(child)
-        counted = self._intensity.restarts_in_period
-        self._emit(events.ChildRestarting(self._name, child.spec.id, delay_s, counted))
+        if self._on_event is not None:
+            counted = self._intensity.restarts_in_period
+            self._emit(events.ChildRestarting(self._name, child.spec.id, delay_s, counted))
         if delay_s == 0:
             await self._attempt(child)
             return
-        child.retry = Retry(cause, counted=True, scope=trio.CancelScope())
-        self._nursery.start_soon(self._post_later, child, child.retry, delay_s)
+        await self._stop_group(child)
+        child.restarting = True
+        self._start_later(child, "restart", delay_s)
 
     async def _attempt(self, child: Child) -> None:
-        try:
-            await self._start(child)
-        except StartFailed as failed:
-            # To the end of the queue: what waits there comes before the next attempt (OTP).
-            child.retry = Retry(failed.cause, counted=False, scope=trio.CancelScope())
-            self._post.send_nowait(_RetryDue(child, child.retry))
+        """Stop the group of `child` in reverse order, and start all that it keeps, in order."""
+        for member in await self._stop_group(child):
+            try:
+                life = await self._start(member, restart=True)
+            except StartFailed as failed:
+                # To the end of the queue: what waits there comes before the next attempt (OTP),
+                # which is on behalf of the one that failed.
+                member.restarting = True
+                self.post(_TryAgain(member, failed.cause))
+                return
+            if life is None and self._flags.simple:
+                self._forget(member)
 
-    async def _post_later(self, child: Child, retry: Retry, delay_s: float) -> None:
-        with retry.scope:
-            await trio.sleep(delay_s)
-            self._post.send_nowait(_RetryDue(child, retry))
+    async def _stop_group(self, child: Child) -> list[Child]:
+        kept: list[Child] = []
+        for member in reversed(self._group(child)):
+            life = member.life
+            if not await self._stop(member) and life is not None:
+                # Nothing ever runs twice. Only a cancellation ends this wait before the child.
+                await self._until_ended([life])
+                self._note_end(life)
+            if member.spec.restart == "temporary":
+                self._forget(member)
+            else:
+                kept.append(member)
+        return kept[::-1]
 
     def _next_delay(self, child: Child) -> float:
         if self._flags.backoff is None:
@@ -209,64 +395,113 @@ class Loop:
     def _give_up(self, child: Child, cause: BaseException | None) -> None:
         what = (self._name, child.spec.id, cause, self._flags.intensity, self._flags.period_s)
         self._emit(events.IntensityExceededEvent(*what))
-        self._end = self._end or IntensityExceeded(*what)
+        self._end(IntensityExceeded(*what))
+
+    def _cool_down(self, child: Child) -> None:
+        delay_s = child.spec.cool_down_s
+        if delay_s is not None and self._keeps(child):
+            self._emit(events.ChildCoolingDown(self._name, child.spec.id, delay_s))
+            self._start_later(child, "cool-down", delay_s)
+
+    def _start_later(
+        self, child: Child, purpose: Literal["restart", "cool-down"], delay_s: float
+    ) -> None:
+        child.timer = Timer(purpose, trio.CancelScope())
+        self._nursery.start_soon(self._post_later, child, child.timer, delay_s)
+
+    async def _post_later(self, child: Child, timer: Timer, delay_s: float) -> None:
+        with timer.scope:
+            await trio.sleep(delay_s)
+            self.post(_TimerDue(child, timer))
 
     # ---- one child
 
-    async def _start(self, child: Child) -> object:
-        life = child.life = Life(child.spec)
-        task = f"{self._name}/{child.spec.id}"
-        self._nursery.start_soon(self._live, child, life, name=task)
-        await life.settled.wait()
-        if not life.is_up:
-            raise self._start_failed(child, life)
-        life.up_since = trio.current_time()
-        self._emit(events.ChildStarted(self._name, child.spec.id))
-        return life.value
-
-    def _start_failed(self, child: Child, life: Life) -> StartFailed:
+    async def _start(self, child: Child, *, restart: bool = False) -> Life | None:
+        """Start it; None: it answered ignore."""
+        child.forget_start()
+        life = child.life = Life(child, self._wake)
+        self._nursery.start_soon(life.live, self.post, name=child.spec.id)
+        while not (life.is_up or life.ended):
+            await self._pause()
+        if life.is_up:
+            life.up_since = trio.current_time()
+            child.last = life
+            if self._on_event is not None:
+                self._emit(events.ChildStarted(self._name, child.spec.id, life))
+            return life
+        child.life = None
+        if life.ignored:
+            self._emit(events.ChildIgnored(self._name, child.spec.id))
+            return None
         early = "it returned before it was up (task_status.started() was not called)"
-        life.cause = life.cause or RuntimeError(early)
-        self._note_end(child, life)
-        failed = StartFailed(child.spec.id, life.cause)
-        failed.__cause__ = life.cause
-        return failed
-
-    async def _live(self, child: Child, life: Life) -> None:
-        await life.live()
-        self._post.send_nowait(_Exited(child, life))  # void after a failed start
+        cause, life.cause = life.cause or RuntimeError(early), None  # no cycle: see _on_exit
+        self._emit(events.ChildStartFailed(self._name, child.spec.id, cause, restart))
+        raise StartFailed(child.spec.id, cause) from cause
 
     async def _stop(self, child: Child) -> bool:
-        """Ask it to end and wait; False if it has not ended within its timeout."""
-        child.forget_restart()
+        """End it, or the restart that waits; False: it outlives even the kill."""
+        child.forget_start()
         life = child.life
         if life is None:
             return True
-        life.ask_to_end()
-        with trio.move_on_after(child.spec.shutdown_s, shield=True):
-            await life.ended.wait()
-        if life.ended.is_set():
-            self._note_end(child, life)
-            return True
-        life.overdue = True
-        self._emit(
-            events.ChildNotStopped(self._name, child.spec.id, waited_s=child.spec.shutdown_s)
-        )
-        return False
+        if not life.ended:
+            await self._end_lives([life], child.spec)
+        if life.ended:
+            self._note_end(life)
+        return life.ended
 
-    def _note_end(self, child: Child, life: Life) -> None:
+    async def _end_lives(self, lives: Collection[Life], spec: ChildSpec) -> None:
+        """Ask, wait, and kill what is left; all within one timeout."""
+        began = trio.current_time()
+        with trio.CancelScope(shield=True):
+            if not spec.brutal:
+                for life in lives:
+                    life.ask(urgent=self._urgent)
+                with trio.move_on_after(spec.shutdown_s):
+                    await self._until_ended(lives)
+            left = [life for life in lives if not life.ended]
+            if not left:
+                return
+            for life in left:
+                life.kill()
+                if not spec.brutal:
+                    waited_s = trio.current_time() - began
+                    self._emit(events.ChildKilled(self._name, spec.id, waited_s, life))
+            with trio.move_on_after(KILL_PATIENCE_S):
+                await self._until_ended(left)
+        waited_s = trio.current_time() - began
+        for life in left:
+            if not life.ended:
+                self._emit(events.ChildNotStopped(self._name, spec.id, waited_s, life))
+
+    async def _until_ended(self, lives: Collection[Life]) -> None:
+        for life in lives:
+            while not life.ended:
+                await self._pause()
+
+    def _note_end(self, life: Life) -> None:
+        child = life.child
         child.life = None
+        if self._on_event is None:
+            return
         child_id = child.spec.id
         if life.up_since is not None:
             self._emit(
-                events.ChildExited(self._name, child_id, life.reason, life.cause, life.asked)
+                events.ChildExited(self._name, child_id, life.reason, life.cause, life.asked, life)
             )
-        elif life.cause is not None:
+        elif life.cause is not None:  # it was stopped while it started
             self._emit(events.ChildStartFailed(self._name, child_id, life.cause))
 
     def _settle(self, child: Child) -> None:
-        if child.spec.restart == "temporary":
-            del self._children[child.spec.id]
+        """It has ended for good."""
+        if child.spec.restart == "temporary" or self._flags.simple:
+            self._forget(child)
+
+    def _forget(self, child: Child) -> None:
+        self._children.pop(child.key, None)
+
+    def _keeps(self, child: Child) -> bool:
+        return self._children.get(child.key) is child
 
     # ---- calls
 
@@ -274,81 +509,146 @@ class Loop:
         """Have the loop do it, and return what it returned. Cancelled: it is done all the same."""
         await trio.lowlevel.checkpoint_if_cancelled()
         if not self._accepts_calls:
-            raise SupervisorGone(self._name)
+            raise self._gone()
         values: list[T] = []
 
         async def act() -> None:
             values.append(await action())
 
         call = _Call(act)
-        self._post.send_nowait(call)
+        self.post(call)
         await call.done.wait()
         if call.error is not None:
             raise call.error
         return values[0]
 
+    async def stop(self, cause: Exception | None) -> None:
+        """See `Supervisor.stop`."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._accepts_calls:
+            self.post(_StopRequest(cause, by_parent=False))
+        await self._over.wait()
+
     async def _answer(self, call: _Call) -> None:
         try:
             await call.action()
-        except ChildError as refused:
+        except (ChildError, BadSpec) as refused:
             call.error = refused
         except BaseException:
-            call.error = SupervisorGone(self._name)
+            call.error = self._gone()
             raise
         finally:
             call.done.set()
 
-    async def start_child(self, spec: ChildSpec) -> object:
+    async def suspend(self, gate: trio.Event) -> None:
+        """Read nothing more of the queue until `gate` is set."""
+        self._gate = gate
+
+    async def start_child(self, spec: ChildSpec) -> ChildRef | None:
         """See `Supervisor.start_child`."""
+        if self._flags.simple:
+            raise ChildError("simple_one_for_one", getattr(spec, "id", repr(spec)))
+        check_child(spec, self._flags)
         known = self._children.get(spec.id)
         if known is not None:
             running = known.state == "running"
             raise ChildError("already_started" if running else "already_present", spec.id)
-        child = self._children[spec.id] = Child(spec)
-        try:
-            return await self._start_called(child)
-        except ChildError:
-            del self._children[spec.id]
-            raise
+        return await self._start_new(Child(spec))
 
-    async def restart_child(self, child_id: str) -> object:
+    async def start_instance(self, args: tuple[Any, ...]) -> ChildRef | None:
+        """See `Supervisor.start_instance`."""
+        if self._template is None:
+            raise ChildError("simple_one_for_one", f"instance{args!r}")
+        return await self._start_new(Instance(self._template, args))
+
+    async def _start_new(self, child: Child) -> ChildRef | None:
+        self._children[child.key] = child
+        try:
+            life = await self._start_called(child)
+        except ChildError:
+            self._forget(child)
+            raise
+        if life is None:
+            self._settle(child)
+        return life
+
+    async def restart_child(self, child_id: str) -> ChildRef | None:
         """See `Supervisor.restart_child`."""
         return await self._start_called(self._find_idle(child_id))
 
-    async def terminate_child(self, child_id: str) -> None:
+    async def terminate_child(self, which: str | ChildRef) -> None:
         """See `Supervisor.terminate_child`."""
-        child = self._find(child_id)
+        if self._flags.simple and isinstance(which, str):
+            raise ChildError("simple_one_for_one", which)
+        child = self._find(which)
+        if child is None:
+            return
         if not await self._stop(child):
-            raise ChildError("not_stopped", child_id)
+            raise ChildError("not_stopped", child.spec.id)
         self._settle(child)
 
     async def delete_child(self, child_id: str) -> None:
         """See `Supervisor.delete_child`."""
-        self._find_idle(child_id)
-        del self._children[child_id]
+        child = self._find_idle(child_id)
+        child.forget_start()
+        self._forget(child)
 
     async def which_children(self) -> list[ChildInfo]:
         """See `Supervisor.which_children`."""
         return [
-            ChildInfo(child.spec.id, child.state, child.spec.type, child.spec.restart)
+            ChildInfo(child.spec.id, child.state, child.spec.type, child.spec.restart, child.life)
             for child in self._children.values()
         ]
 
-    async def _start_called(self, child: Child) -> object:
+    async def count_children(self) -> ChildCounts:
+        """See `Supervisor.count_children`."""
+        if self._template is not None:
+            count = len(self._children)
+            active = sum(child.life is not None for child in self._children.values())
+            is_worker = self._template.type == "worker"
+            return ChildCounts(1, active, 0 if is_worker else count, count if is_worker else 0)
+        children = self._children.values()
+        active = sum(child.life is not None and child.life.alive for child in children)
+        workers = sum(child.spec.type == "worker" for child in children)
+        return ChildCounts(len(children), active, len(children) - workers, workers)
+
+    async def get_childspec(self, which: str | ChildRef) -> ChildSpec:
+        """See `Supervisor.get_childspec`."""
+        if self._template is not None and which == self._template.id:
+            return self._template
+        child = self._find(which)
+        if child is not None:
+            return child.spec
+        assert self._template is not None
+        return self._template
+
+    async def _start_called(self, child: Child) -> Life | None:
         child.consecutive_restarts = 0
         try:
             return await self._start(child)
         except StartFailed as failed:
             raise ChildError("start_failed", child.spec.id, failed.cause) from failed.cause
 
-    def _find(self, child_id: str) -> Child:
-        child = self._children.get(child_id)
-        if child is None:
-            raise ChildError("not_found", child_id)
-        return child
+    def _find(self, which: str | ChildRef) -> Child | None:
+        """The child; None: an instance that has ended (OTP: a pid that lives no more).
+
+        Raises `ChildError`: not_found.
+        """
+        if isinstance(which, Life):
+            child = self._children.get(which.child.key)
+            if child is not None and self._flags.simple and child.last is which:
+                return child
+            if self._flags.simple and not which.alive:
+                return None
+        elif isinstance(which, str) and which in self._children:
+            return self._children[which]
+        raise ChildError("not_found", which if isinstance(which, str) else which.id)
 
     def _find_idle(self, child_id: str) -> Child:
+        if self._flags.simple:
+            raise ChildError("simple_one_for_one", child_id)
         child = self._find(child_id)
+        assert child is not None
         if child.state != "undefined":
             raise ChildError(child.state, child_id)
         return child
@@ -365,8 +665,10 @@ class Loop:
         try:
             self._on_event(event)
         except Exception as exc:
-            self._end = self._end or exc
+            self._end(exc)
 
-    def _ended(self, cause: BaseException | None) -> events.SupervisorEnded:
-        in_order = cause is None or consists_of(cause, Shutdown)
-        return events.SupervisorEnded(self._name, "shutdown" if in_order else "crash", cause)
+
+def _reason_of(cause: BaseException | None) -> _EndReason:
+    if cause is None:
+        return "normal"
+    return "shutdown" if consists_of(cause, Shutdown) else "crash"

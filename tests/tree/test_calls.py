@@ -11,6 +11,7 @@ from supervisor.tree import (
     ChildError,
     ChildExited,
     ChildInfo,
+    ChildKilled,
     ChildNotStopped,
     ChildSpec,
     ErrorCode,
@@ -30,11 +31,13 @@ async def refusal(call: Awaitable[object]) -> ErrorCode:
     return refused.value.code
 
 
-async def test_start_child_returns_what_the_child_said_when_it_was_up(
+async def test_start_child_returns_a_reference_with_what_the_child_said_when_it_was_up(
     autojump_clock: MockClock,
 ) -> None:
     async with on_stage([]) as stage:
-        assert await stage.supervisor.start_child(ChildSpec("a", Puppet("a").start)) == "a 1"
+        ref = await stage.supervisor.start_child(ChildSpec("a", Puppet("a").start))
+        assert ref is not None
+        assert (ref.id, ref.value, ref.alive) == ("a", "a 1", True)
         assert await stage.states() == {"a": "running"}
 
 
@@ -122,7 +125,9 @@ async def test_a_terminated_child_can_be_restarted_in_its_place(autojump_clock: 
     specs = [ChildSpec(name, Puppet(name, log).start) for name in "ab"]
     async with on_stage(specs) as stage:
         await stage.supervisor.terminate_child("a")
-        assert await stage.supervisor.restart_child("a") == "a 2"
+        ref = await stage.supervisor.restart_child("a")
+        assert ref is not None
+        assert ref.value == "a 2"
         log.clear()
     assert log == ["-b", "-a"]
 
@@ -307,7 +312,7 @@ async def test_a_child_may_terminate_itself(autojump_clock: MockClock) -> None:
     assert lives == 1
 
 
-async def test_terminating_a_child_that_shields_itself_is_answered_at_its_timeout(
+async def test_terminating_a_child_that_shields_itself_is_answered_a_second_after_its_kill(
     autojump_clock: MockClock,
 ) -> None:
     child = Puppet("a")
@@ -315,8 +320,9 @@ async def test_terminating_a_child_that_shields_itself_is_answered_at_its_timeou
     began = trio.current_time()
     async with on_stage([ChildSpec("a", child.start, shutdown=2)]) as stage:
         assert await refusal(stage.supervisor.terminate_child("a")) == "not_stopped"
-        assert trio.current_time() - began == 2
-        assert stage.told(ChildNotStopped) == [ChildNotStopped("root", "a", 2)]
+        assert trio.current_time() - began == 3
+        assert stage.told(ChildKilled) == [ChildKilled("root", "a", 2)]
+        assert stage.told(ChildNotStopped) == [ChildNotStopped("root", "a", 3)]
         assert await stage.states() == {"a": "running"}
         assert await refusal(stage.supervisor.restart_child("a")) == "running"
 

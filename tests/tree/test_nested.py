@@ -53,7 +53,9 @@ async def test_a_transient_supervisor_that_gave_up_can_be_started_again_by_a_cal
     async with on_stage([below(sub, "transient")]) as stage:
         leaf.end(OSError())
         await quiet()
-        assert await stage.supervisor.restart_child("sub") is sub
+        ref = await stage.supervisor.restart_child("sub")
+        assert ref is not None
+        assert ref.value is sub
         assert leaf.alive == 1
 
 

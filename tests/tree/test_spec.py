@@ -37,7 +37,8 @@ def test_a_bad_child_spec_is_refused_and_named(field: str, value: object, messag
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("strategy", "one_for_all", "strategy must be 'one_for_one', not 'one_for_all'"),
+        ("strategy", "one_for_al", "did you mean 'one_for_all'?"),
+        ("auto_shutdown", "all", "auto_shutdown must be 'never' or 'any_significant' or"),
         ("strategy", "one_for_on", "did you mean 'one_for_one'?"),
         ("intensity", -1, "intensity must be 0 or more, not -1"),
         ("intensity", 1.5, "intensity must be a whole number, not 1.5"),

@@ -6,6 +6,7 @@ from trio.testing import MockClock
 
 from supervisor.tree import (
     ChildExited,
+    ChildKilled,
     ChildNotStopped,
     ChildSpec,
     ChildStarted,
@@ -17,6 +18,7 @@ from supervisor.tree import (
     SupervisorEnded,
     SupervisorFlags,
     SupervisorGone,
+    SupervisorStarted,
 )
 
 from .stage import Puppet, on_stage, quiet
@@ -174,9 +176,10 @@ async def test_a_child_that_outlives_its_timeout_is_reported_and_the_others_are_
     specs = [ChildSpec("a", a.start), ChildSpec("stuck", stuck.start, shutdown=2)]
     async with on_stage(specs) as stage:
         stage.cancel_scope.cancel()
-        await trio.sleep(2.5)
+        await trio.sleep(3.5)
         assert log[2:] == ["-a"]
-        assert stage.told(ChildNotStopped) == [ChildNotStopped("root", "stuck", 2)]
+        assert stage.told(ChildKilled) == [ChildKilled("root", "stuck", 2)]
+        assert stage.told(ChildNotStopped) == [ChildNotStopped("root", "stuck", 3)]
     assert log[2:] == ["-a", "-stuck"]
     assert trio.current_time() - began == 60
     killed = ChildExited("root", "stuck", "killed", None, asked=True)
@@ -271,6 +274,7 @@ async def test_each_start_and_end_is_told_in_order(autojump_clock: MockClock) ->
     assert stage.events == [
         ChildStarted("root", "a"),
         ChildStarted("root", "b"),
+        SupervisorStarted("root"),
         ChildExited("root", "b", "shutdown", None, asked=True),
         ChildExited("root", "a", "shutdown", None, asked=True),
         SupervisorEnded("root", "shutdown", None),
