@@ -1,6 +1,6 @@
-"""`stop` and `status`: they work without a pool, and look at the one that runs.
+"""`stop`, `status` and `tree`: they work without a pool, and look at the one that runs.
 
-`status` asks the pool over MCP, like any other client.
+The last two ask the pool over MCP, like any other client.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from supervisor import __version__
@@ -100,7 +101,7 @@ def status(place: Place, as_json: bool) -> int:
         _say(as_json, facts, f"no pool of {place.root} runs; the next client starts one")
         return 3
     try:
-        answer, result = _ask_list(place)
+        answer, result = _ask(place, "list")
     except (OSError, ValueError, ClientError) as error:
         _say(as_json, facts | {"error": str(error)}, f"the pool does not answer: {error}")
         return 1
@@ -114,8 +115,58 @@ def status(place: Place, as_json: bool) -> int:
     return 0
 
 
-def _ask_list(place: Place) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The pool's answer to hello, and to a call of `list`.
+def tree(place: Place, as_json: bool) -> int:
+    """Print the supervision tree; 0 where a pool runs, 3 where none does, 1 where it is silent."""
+    if place.holder() is None:
+        _say(as_json, {"running": False, "root": place.root}, f"no pool of {place.root} runs")
+        return 3
+    try:
+        _, result = _ask(place, "tree")
+    except (OSError, ValueError, ClientError) as error:
+        facts = {"running": True, "root": place.root, "error": str(error)}
+        _say(as_json, facts, f"the pool does not answer: {error}")
+        return 1
+    if result.get("isError"):
+        text = result["content"][0]["text"]
+        _say(as_json, {"running": True, "root": place.root, "error": text}, text)
+        return 1
+    record = result["structuredContent"]
+    _say(as_json, record, "\n".join(_branches(record["tree"])))
+    return 0
+
+
+def _branches(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """The rows of a tree, drawn."""
+    for number, row in enumerate(rows):
+        path = row["path"]
+        names = path.split("/")
+        above = ["/".join(names[:depth]) for depth in range(2, len(names))]
+        lines = "".join("│   " if _more(one, rows[number:]) else "    " for one in above)
+        branch = "├── " if _more(path, rows[number:]) else "└── "
+        yield f"{lines}{branch if number else ''}{row['name']}{_facts_of(row)}"
+
+
+def _more(path: str, later: list[dict[str, Any]]) -> bool:
+    """Whether another child of the same parent follows."""
+    parent = path.rpartition("/")[0] + "/"
+    siblings = (row["path"].removeprefix(parent) for row in later if row["path"].startswith(parent))
+    return any("/" not in name and parent + name != path for name in siblings)
+
+
+def _facts_of(row: dict[str, Any]) -> str:
+    facts = [row["strategy"]] if row["strategy"] else []
+    facts += [row["restart"]] if row["restart"] else []
+    if row["type"] == "worker" and row["agent_state"]:
+        facts.append(row["agent_state"])
+    elif row["state"] != "running":
+        facts.append("down" if row["agent_state"] == "down" else row["state"])
+    facts += [f"pid {row['pid']}"] if row["pid"] else []
+    error = f": {row['error']}" if row["error"] and row["state"] != "running" else ""
+    return f"  {', '.join(facts)}{error}" if facts else ""
+
+
+def _ask(place: Place, tool: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The pool's answer to hello, and to a call of a tool without arguments.
 
     Raises:
         OSError, ValueError, ClientError: it does not answer, or not as a pool does.
@@ -130,8 +181,8 @@ def _ask_list(place: Place) -> tuple[dict[str, Any], dict[str, Any]]:
             if "error" in answer:
                 raise ValueError(answer["error"])
             client = LineClient(lines, lines)
-            client.initialize("agent-pool status")
-            return answer, client.call("list")
+            client.initialize("agent-pool")
+            return answer, client.call(tool)
 
 
 def _table(facts: dict[str, Any]) -> str:

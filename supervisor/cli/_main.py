@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     for name, summary in (
         ("stop", "stop this project's pool and all its agents, and wait until they are gone"),
         ("status", "say whether this project's pool runs, and how its agents do"),
+        ("tree", "draw the running pool's supervision tree"),
     ):
         command = add(name, summary, f"agent-pool {name}")
         command.add_argument("--root", help="the project (default: found from the current folder)")
@@ -147,7 +148,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from supervisor.cli._run import run
 
         return run(place, os.environ, cwd, arguments.linger)
-    from supervisor.cli._control import status, stop
+    from supervisor.cli._control import status, stop, tree
 
-    command = stop if arguments.command == "stop" else status
+    command = {"stop": stop, "status": status, "tree": tree}[arguments.command]
     return command(place, arguments.json)

@@ -201,11 +201,12 @@ class _Program:
             "root",
             SupervisorFlags(intensity=5, period_s=60),
             [
-                ChildSpec("agents", self._pool.run, type="supervisor"),
+                *self._pool.children,
                 ChildSpec("front end", front_end, shutdown="infinity"),
             ],
             on_event=self._tell_tree,
         )
+        self._pool.root_supervisor = root
         async with trio.open_nursery() as nursery:
             await nursery.start(root.run)
             if self._linger:

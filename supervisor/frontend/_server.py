@@ -181,7 +181,8 @@ class FrontEnd:
     async def _list_tools(
         self, context: Context, params: mcp_types.PaginatedRequestParams | None
     ) -> mcp_types.ListToolsResult:
-        return mcp_types.ListToolsResult(tools=[tool.declared() for tool in TOOLS.values()])
+        tools = [tool.declared() for tool in TOOLS.values() if tool.listed]
+        return mcp_types.ListToolsResult(tools=tools)
 
     async def _call_tool(
         self, context: Context, params: mcp_types.CallToolRequestParams

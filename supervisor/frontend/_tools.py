@@ -78,7 +78,7 @@ class AgentArguments(_Arguments):
 
 
 class NoArguments(_Arguments):
-    """Arguments of `list`."""
+    """Arguments of `list` and `tree`."""
 
 
 class ReadyRecord(BaseModel):
@@ -136,6 +136,31 @@ class ListRecord(BaseModel):
     agents: list[AgentRecord]
 
 
+class TreeRow(BaseModel):
+    """One supervisor or child in what `tree` returns."""
+
+    path: Annotated[str, Field(description="Where it is: the names from the root on, with /.")]
+    name: str
+    type: Annotated[str, Field(description="supervisor or worker.")]
+    state: Annotated[str, Field(description="running, restarting, or undefined (it has ended).")]
+    restart: Annotated[
+        str | None, Field(description="permanent, transient or temporary; null for the root.")
+    ] = None
+    strategy: Annotated[str | None, Field(description="Of a running supervisor.")] = None
+    intensity: Annotated[int | None, Field(description="Restarts that it bears ...")] = None
+    period_s: Annotated[float | None, Field(description="... in so many seconds.")] = None
+    agent: Annotated[str | None, Field(description="The agent that it is there for.")] = None
+    agent_state: str | None = None
+    pid: Annotated[int | None, Field(description="The process that the worker owns.")] = None
+    error: Annotated[str | None, Field(description="Why the agent is down.")] = None
+
+
+class TreeRecord(BaseModel):
+    """What `tree` returns."""
+
+    tree: Annotated[list[TreeRow], Field(description="Depth first, children in start order.")]
+
+
 @dataclass(frozen=True)
 class Tool:
     """One tool: what the model is told, and what is done."""
@@ -147,6 +172,8 @@ class Tool:
     result: type[BaseModel] | None
     annotations: mcp_types.ToolAnnotations
     call: Callable[[Pool, Any, Context], Awaitable[mcp_types.CallToolResult]]
+    listed: bool = True
+    """Whether a model is told of it: each tool costs it tokens. The command line calls all."""
 
     def declared(self) -> mcp_types.Tool:
         """As `tools/list` gives it."""
@@ -323,6 +350,11 @@ async def _list(pool: Pool, arguments: NoArguments, context: Context) -> mcp_typ
     return _record_result(ListRecord(agents=rows))
 
 
+async def _tree(pool: Pool, arguments: NoArguments, context: Context) -> mcp_types.CallToolResult:
+    rows = [TreeRow.model_validate(row) for row in await pool.tree()]
+    return _record_result(TreeRecord(tree=rows))
+
+
 def _clean(text: str) -> str:
     # Half of a surrogate pair cannot be written as UTF-8.
     return text.encode("utf-8", "replace").decode()
@@ -408,6 +440,21 @@ TOOLS = {
                 open_world_hint=False,
             ),
             call=_reset,
+        ),
+        Tool(
+            name="tree",
+            title="Show the supervision tree",
+            description=(
+                "The pool's supervisors and what they supervise: strategy, state, process, and "
+                "why an agent is down. To choose an agent, use `list` instead."
+            ),
+            arguments=NoArguments,
+            result=TreeRecord,
+            annotations=mcp_types.ToolAnnotations(
+                read_only_hint=True, idempotent_hint=True, open_world_hint=False
+            ),
+            call=_tree,
+            listed=False,
         ),
     )
 }

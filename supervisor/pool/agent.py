@@ -22,6 +22,8 @@ class Down:
 
     reason: str
     """In one sentence."""
+    ended: str
+    """The part of the tree that has to be started again: a supervisor, or the worker itself."""
     since: float
     """On Trio's clock."""
     wall: float
@@ -93,10 +95,9 @@ class Agent:
         """Those who wait for a ready process."""
         self.current: Task | None = None
         """The task in hand."""
-        self.state: State = "stopped"
-        """What its worker does."""
         self.down: Down | None = None
         """Set while it is down."""
+        self._state: State = "stopped"
         self.eager = False
         """Its worker is to have a process even where nobody waits for one."""
         self.ready: Ready | None = None
@@ -172,12 +173,32 @@ class Agent:
         """Somebody waits for what only a process can do."""
         return bool(self.queue or self.warmups or self.eager)
 
-    def go_down(self, reason: str) -> None:
-        """It is given up: everybody who waits is told."""
-        self.down = Down(reason, trio.current_time(), time.time(), self.launch_key)
-        self.state = "down"
+    @property
+    def state(self) -> State:
+        """What its worker does; down: there is none."""
+        return "down" if self.down is not None else self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._state = state
+
+    def go_down(self, reason: str, ended: str) -> bool:
+        """It is given up: everybody who waits is told. False: it was down already.
+
+        Then the first reason stays, though more of the tree has to be started again for it.
+        """
+        if self.down is not None:
+            self.down.ended = ended
+            return False
+        self.down = Down(reason, ended, trio.current_time(), time.time(), self.launch_key)
         self.eager = False
         self.fail_waiting(self.down_error())
+        return True
+
+    def come_up(self) -> None:
+        """It has a worker (again), which owns no process yet."""
+        self.down = None
+        self._state = "stopped"
 
     def down_error(self) -> TaskError:
         """`agent_down`, with why and since when."""

@@ -90,8 +90,12 @@ class PoolTable(_Table):
 class AgentTable(_Table):
     """`[defaults.agent]`, and `[agents.<name>]` upon it."""
 
+    supervisor: str
+    """The group (`[supervisors.<name>]`) that it belongs to; empty: a supervisor of its own."""
     restart: Restart
     """When an agent's worker that ended is restarted, in OTP's words."""
+    significant: bool
+    """Its end for good may end its group: see the group's auto_shutdown."""
     shutdown: Duration
     """Seconds that a process may take to end in order before it is killed."""
     task_timeout: Duration
@@ -140,18 +144,27 @@ class BackoffTable(_Table):
 
 
 class SupervisorTable(_Table):
-    """`[defaults.supervisor]`: the supervisor that each agent has."""
+    """`[defaults.supervisor]`: the supervisor that each agent without a group has."""
 
-    strategy: Literal["one_for_one"]
+    strategy: Literal["one_for_one", "one_for_all", "rest_for_one"]
     """Which children are restarted when one ends, in OTP's words."""
     intensity: Annotated[int, Field(ge=0)]
     """Restarts within the period that are borne."""
     period: Annotated[Duration, Field(gt=0)]
     """Seconds."""
+    auto_shutdown: Literal["never", "any_significant", "all_significant"]
+    """Whether it ends when significant agents have ended for good, in OTP's words."""
     cool_down: Duration
-    """Seconds after which a task starts a down agent again."""
+    """Seconds after which a supervisor that gave up, and its agents, are started again."""
     backoff: BackoffTable
     """How long restarts wait."""
+
+
+class GroupTable(SupervisorTable):
+    """`[supervisors.<name>]`, upon `[defaults.supervisor]`: the supervisor of a group of agents."""
+
+    parent: str = ""
+    """The group that it is in itself; empty: none."""
 
 
 class LogsTable(_Table):
@@ -181,6 +194,8 @@ class Config(_Table):
     """`[pool]`."""
     defaults: Defaults
     """`[defaults]`."""
+    supervisors: dict[str, GroupTable]
+    """`[supervisors.<name>]`, each upon the defaults."""
     agents: dict[str, AgentTable]
     """`[agents.<name>]`, each upon the defaults."""
     logs: LogsTable
@@ -291,23 +306,80 @@ def _merge(
             problems.append(_syntax_problem(path, error))
     if not texts:
         raise ConfigError(problems)
-    merged.setdefault("agents", {})
     defaults = merged.get("defaults")
-    default = defaults.get("agent") if isinstance(defaults, dict) else None
-    if isinstance(merged["agents"], dict) and isinstance(default, dict):
-        for own in merged["agents"].values():
-            if isinstance(own, dict):
-                for key, value in default.items():
-                    own.setdefault(key, value)
+    for tables, of in (("agents", "agent"), ("supervisors", "supervisor")):
+        merged.setdefault(tables, {})
+        default = defaults.get(of) if isinstance(defaults, dict) else None
+        _fill_up(merged[tables], default)
     try:
         config = Config.model_validate(merged)
     except ValidationError as error:
         found = [one for one in error.errors() if not _inherited(origin, one)]
         problems = problems + [_problem(texts, origin, one) for one in found]
         raise ConfigError(problems) from None
+    problems = problems + [_problem(texts, origin, one) for one in _group_errors(config)]
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _fill_up(tables: object, default: object) -> None:
+    """What a table leaves open, its default says; also one within a table."""
+    if not isinstance(tables, dict) or not isinstance(default, dict):
+        return
+    for own in tables.values():
+        if not isinstance(own, dict):
+            continue
+        for key, value in default.items():
+            if isinstance(value, dict) and isinstance(own.setdefault(key, {}), dict):
+                _fill_up({key: own[key]}, value)
+            own.setdefault(key, value)
+
+
+def _group_errors(config: Config) -> list[dict[str, Any]]:
+    """What is wrong between tables: groups that are not there, circles, rules of OTP."""
+    errors: list[dict[str, Any]] = []
+
+    def wrong(at: tuple[str, ...], value: object, why: str) -> None:
+        errors.append({"loc": at, "type": "value_error", "msg": why, "input": value})
+
+    groups = config.supervisors
+    known = ", ".join(sorted(groups)) or "none is configured"
+    for name, group in groups.items():
+        if group.parent and group.parent not in groups:
+            near = _nearest(group.parent, groups)
+            wrong(("supervisors", name, "parent"), group.parent, f"no such group{near} ({known})")
+        elif name in _ancestors(name, groups):
+            why = f"the group is within itself: {' in '.join(_ancestors(name, groups))}"
+            wrong(("supervisors", name, "parent"), group.parent, why)
+    agents = [(("agents", name), agent) for name, agent in config.agents.items()]
+    for at, agent in [(("defaults", "agent"), config.defaults.agent), *agents]:
+        above = groups.get(agent.supervisor)
+        if agent.supervisor and above is None:
+            near = _nearest(agent.supervisor, groups)
+            why = f"no such group{near} (allowed: {known}; each is a table [supervisors.<name>])"
+            wrong((*at, "supervisor"), agent.supervisor, why)
+        if agent.significant and agent.restart == "permanent":
+            why = 'restart must be "transient" or "temporary" then: permanent never ends for good'
+            wrong((*at, "significant"), True, why)
+        if agent.significant and (above is None or above.auto_shutdown == "never"):
+            why = "it needs a group (supervisor) whose auto_shutdown is not never"
+            wrong((*at, "significant"), True, why)
+    return errors
+
+
+def _ancestors(name: str, groups: Mapping[str, GroupTable]) -> list[str]:
+    """The groups that a group is in, the nearest first, up to the first that comes again."""
+    found: list[str] = []
+    while (group := groups.get(name)) is not None and group.parent not in ("", *found):
+        name = group.parent
+        found.append(name)
+    return found
+
+
+def _nearest(word: str, words: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(word, list(words), n=1)
+    return f'; did you mean "{near[0]}"?' if near else ""
 
 
 def _fill(
@@ -352,9 +424,11 @@ def _syntax_problem(path: Path, error: Exception) -> Problem:
 
 
 def _inherited(origin: dict[tuple[str, ...], int], error: Any) -> bool:
-    """The mistake is in a default that an agent's table was filled up with."""
+    """The mistake is in a default that a table was filled up with."""
     at = tuple(str(part) for part in error["loc"])
-    return at[:1] == ("agents",) and at not in origin and ("defaults", "agent", *at[2:3]) in origin
+    if at[:1] not in (("agents",), ("supervisors",)) or at in origin:
+        return False
+    return ("defaults", at[0].removesuffix("s"), *at[2:]) in origin
 
 
 def _problem(
@@ -383,11 +457,17 @@ def _reason(at: tuple[str, ...], error: Any) -> str:
     return f"{error['input']!r:.100} does not fit: {message[:1].lower()}{message[1:]}{hint}"
 
 
+_NAMED: Mapping[str, type[BaseModel]] = {"agents": AgentTable, "supervisors": GroupTable}
+"""Tables of tables, each under a name of the user's."""
+
+
 def _fields_at(at: tuple[str, ...]) -> Mapping[str, FieldInfo]:
     table: type[BaseModel] = Config
-    for position, key in enumerate(at):
-        if at[0] == "agents":
-            return AgentTable.model_fields if position or len(at) > 1 else {}
+    if at and at[0] in _NAMED:
+        if len(at) == 1:
+            return {}
+        table, at = _NAMED[at[0]], at[2:]
+    for key in at:
         found = table.model_fields[key].annotation if key in table.model_fields else None
         if not (isinstance(found, type) and issubclass(found, BaseModel)):
             return {}

@@ -3,7 +3,7 @@
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +19,22 @@ from supervisor.agents import (
 )
 from supervisor.place import TAG
 from supervisor.pool.agent import Agent, Ready
+from supervisor.pool.agent_tree import AgentTree
 from supervisor.pool.config import AgentTable, Config, ConfigError, ConfigFiles, Problem
-from supervisor.pool.events import (
-    AgentDown,
-    PoolEvent,
-    TaskEnded,
-    TaskQueued,
-    WorkerRestarted,
-)
+from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued
 from supervisor.pool.launch import CliFinder, ignored_bypass, permission_mode
 from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
 from supervisor.pool.worker import Launch, Surroundings, Worker
 from supervisor.process import measure_trees
 from supervisor.tree import (
-    Backoff,
-    ChildError,
-    ChildExited,
-    ChildRestarting,
     ChildSpec,
-    Event,
-    IntensityExceededEvent,
+    ChildStatus,
+    Snapshot,
+    StartFunction,
     Supervisor,
     SupervisorFlags,
+    snapshot,
 )
 
 TASK_LIMIT = 10_000_000
@@ -52,7 +45,7 @@ SHOWN = 200
 
 
 class Pool:
-    """One project's agents. Run `run` in a nursery; call the rest from the same Trio run."""
+    """One project's agents. `children` go below the root; call the rest from the same Trio run."""
 
     def __init__(
         self,
@@ -76,6 +69,8 @@ class Pool:
         """
         self.root = root
         """The project."""
+        self.root_supervisor: Supervisor | None = None
+        """The tree's root, once it runs: for `tree`."""
         self.idle = trio.Event()
         """Set while no task is accepted and not yet settled; replaced when one is."""
         self.idle.set()
@@ -103,8 +98,8 @@ class Pool:
             emit=emit,
         )
         self._governor = MemoryGovernor(self._watched, emit)
-        # Its children are transient and end with Shutdown, so none of them is ever restarted.
-        self._tree = Supervisor("agents", SupervisorFlags(), [])
+        self._tree = AgentTree(lambda: self._config, self._agents, self._work, emit)
+        self._know_members()
 
     # configuration
 
@@ -150,6 +145,9 @@ class Pool:
         if self._config_error is not None and self._files.signature() != self._config_signature:
             self._config_error = None
             self._config = self._first_config()
+            self._know_members()
+            if self._watchers is not None:
+                self._watchers.start_soon(self._tree.add_groups)
         if self._config_error is not None:
             raise PoolError(
                 TaskError(
@@ -162,31 +160,33 @@ class Pool:
 
     # running
 
-    async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep the agents and watch over the tasks, until cancelled. A child spec's start."""
-        try:
-            async with trio.open_nursery() as nursery:
-                self._watchers = nursery
-                await nursery.start(self._governor.run)
-                await nursery.start(self._tree.run)
-                task_status.started(self)
-        finally:
-            self._forget_everything()
+    @property
+    def children(self) -> list[ChildSpec]:
+        """The pool's part of the tree: child specs for the root."""
 
-    def _forget_everything(self) -> None:
-        """Nobody is left to serve or to watch what was accepted: it ends here."""
-        error = TaskError(
-            "agent_restarted",
-            "the pool's agents were restarted after a fault of the pool.",
-            "Send the task again; the pool's log says more.",
-        )
-        for task in self._open_tasks.values():
-            task.settle(error)
-        for agent in self._agents.values():
-            agent.fail_waiting(error)
-        self._open_tasks.clear()
-        self._agents.clear()
-        self.idle.set()
+        async def serve(*, task_status: ChildStatus) -> None:
+            services = Supervisor(
+                "services",
+                SupervisorFlags(intensity=5, period_s=60),
+                [
+                    ChildSpec("task watch", self._watch_tasks),
+                    ChildSpec("memory governor", self._governor.run),
+                ],
+            )
+            await services.run(task_status=task_status)
+
+        return [ChildSpec("services", serve, type="supervisor"), self._tree.spec]
+
+    async def _watch_tasks(self, *, task_status: ChildStatus) -> None:
+        """Bring every accepted task to its outcome in time, whoever else has it."""
+        try:
+            async with trio.open_nursery() as self._watchers:
+                for task in self._open_tasks.values():
+                    self._watchers.start_soon(self._watch, self._agents[task.agent], task)
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            self._watchers = None
 
     async def drain(self) -> None:
         """Accept nothing more; let tasks in hand finish for the grace, then end them all."""
@@ -229,12 +229,12 @@ class Pool:
         if self.idle.is_set():
             self.idle = trio.Event()
         self._emit(TaskQueued(name, task.id, len(text)))
-        assert self._watchers is not None
-        self._watchers.start_soon(self._watch, agent, task)
+        if self._watchers is not None:  # else it is watched as soon as the watch is there again
+            self._watchers.start_soon(self._watch, agent, task)
         if is_new:
             # Shielded: the task has been accepted, and its caller must get hold of it.
             with trio.CancelScope(shield=True):
-                await self._tree.start_child(self._spec(agent))
+                await self._tree.add(agent)
         return task
 
     def cancel(self, task: Task) -> None:
@@ -282,10 +282,10 @@ class Pool:
             return {"agent": name, "was": "stopped", "pid": None}
         was, pid = agent.state, agent.ready.pid if agent.ready else None
         worker = self._workers.get(name)
-        if worker is not None:
-            await worker.reset()
+        if agent.down is not None or worker is None:
+            await self._bring_back(agent)
         else:
-            await self._start_afresh(agent)
+            await worker.reset()
         return {"agent": name, "was": was, "pid": pid}
 
     async def agents(self) -> list[dict[str, Any]]:
@@ -304,6 +304,28 @@ class Pool:
             if row["name"] in trees:
                 row["memory_bytes"] = memory[trees[row["name"]].tag].size_bytes
         return rows
+
+    async def tree(self) -> list[dict[str, Any]]:
+        """The supervision tree as it is, a row a supervisor or child, the root first."""
+        if self.root_supervisor is None:
+            return []
+        top = await snapshot(self.root_supervisor)
+        root = {"path": top.name, "name": top.name, "type": "supervisor", "state": "running"}
+        return [root | _flags_row(top), *self._tree_rows(top, top.name)]
+
+    def _tree_rows(self, above: Snapshot, path: str) -> Iterator[dict[str, Any]]:
+        for info, below in above.children:
+            here = f"{path}/{info.id}"
+            row: dict[str, Any] = {"path": here, "name": info.id, "type": info.type}
+            row |= {"state": info.state, "restart": info.restart}
+            agent = self._tree.about(info.id)
+            if agent is not None:
+                row |= {"agent": agent.name, "agent_state": agent.state}
+                row["pid"] = agent.ready.pid if agent.ready and info.type == "worker" else None
+                row["error"] = agent.down.reason if agent.down else None
+            yield row | ({} if below is None else _flags_row(below))
+            if below is not None:
+                yield from self._tree_rows(below, here)
 
     def _watched(self) -> list[Watched]:
         return [
@@ -333,6 +355,12 @@ class Pool:
             return asked
         return _timeout_of(self._environ) or self.settings(name).task_timeout
 
+    def _know_members(self) -> None:
+        """The members of groups are supervised from the start, whether they are used or not."""
+        for name, table in self._config.agents.items():
+            if table.supervisor:
+                self._known(name)
+
     def _known(self, name: str) -> tuple[Agent, bool]:
         """The agent, and whether it is new: then its supervisor is still to be started."""
         if name in self._agents:
@@ -345,98 +373,39 @@ class Pool:
         if is_new:
             # Shielded: an agent that is known is one that has a supervisor.
             with trio.CancelScope(shield=True):
-                await self._tree.start_child(self._spec(agent))
+                await self._tree.add(agent)
         elif agent.down is not None:
             await self._revive(agent)
         return agent
 
     async def _revive(self, agent: Agent) -> None:
-        """Start a down agent again, if its cool-down is over or what it starts has changed."""
+        """Start a down agent again, if what it starts has changed; else refuse the call."""
         assert agent.down is not None
-        cool_down_s = self._config.defaults.supervisor.cool_down
-        rested = trio.current_time() - agent.down.since >= cool_down_s
-        if not rested and self._launch_key(agent) == agent.down.launch_key:
+        if self._launch_key(agent) != agent.down.launch_key:
+            await self._bring_back(agent)
+        if agent.down is not None:
             raise PoolError(agent.down_error())
-        await self._start_afresh(agent)
 
     def _launch_key(self, agent: Agent) -> object:
         definition = self.define(agent.name)
         mode = permission_mode(definition, self.settings(agent.name).permission_mode)
         return Launch(definition, self._clis.find(), mode).key
 
-    async def _start_afresh(self, agent: Agent) -> None:
-        """Start the agent's supervisor anew, with nothing counted against it."""
+    async def _bring_back(self, agent: Agent) -> None:
         # Shielded: half-way there would be an agent that is not down, and that nobody serves.
         with trio.CancelScope(shield=True):
-            await self._tree.terminate_child(agent.name)
-            agent.down = None
-            agent.eager = False
-            agent.state = "stopped"
-            try:
-                await self._tree.restart_child(agent.name)
-            except ChildError as error:
-                if error.code != "running":  # somebody else was first
-                    raise
+            await self._tree.bring_back(agent)
 
-    def _spec(self, agent: Agent) -> ChildSpec:
-        async def supervise(
-            *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED
-        ) -> None:
-            worker = ChildSpec(
-                f"{agent.name}#0",
-                self._work(agent),
-                restart=self.settings(agent.name).restart,
-                shutdown="infinity",  # it ends its process by itself, and in bounded time
-            )
-
-            def on_event(event: Event) -> None:
-                self._on_tree_event(agent, event)
-
-            supervisor = Supervisor(agent.name, self._flags(), [worker], on_event=on_event)
-            await supervisor.run(task_status=task_status)
-
-        return ChildSpec(agent.name, supervise, restart="transient", type="supervisor")
-
-    def _work(self, agent: Agent) -> Any:
-        async def work(*, task_status: trio.TaskStatus[object]) -> None:
-            worker = Worker(agent, self._around)
-            self._workers[agent.name] = worker
+    def _work(self, agent: Agent) -> StartFunction:
+        async def work(*, task_status: ChildStatus) -> None:
+            agent.come_up()
+            worker = self._workers[agent.name] = Worker(agent, self._around)
             try:
                 await worker.run(task_status=task_status)
             finally:
                 del self._workers[agent.name]
 
         return work
-
-    def _flags(self) -> SupervisorFlags:
-        table = self._config.defaults.supervisor
-        backoff = Backoff(
-            initial_s=table.backoff.initial,
-            maximum_s=table.backoff.maximum,
-            jitter=table.backoff.jitter,
-            reset_after_s=table.backoff.reset_after,
-        )
-        return SupervisorFlags(table.strategy, table.intensity, table.period, backoff=backoff)
-
-    def _on_tree_event(self, agent: Agent, event: Event) -> None:
-        match event:
-            case ChildRestarting(delay_s=delay_s):
-                agent.state = "restarting"
-                agent.figures.restarts += 1
-                self._emit(WorkerRestarted(agent.name, round(delay_s, 3), agent.last_crash))
-            case ChildExited(cause=cause, asked=False):
-                agent.last_crash = str(cause)
-                if self.settings(agent.name).restart == "temporary":
-                    self._down(agent, f"{cause}, and it is not to be restarted")
-            case IntensityExceededEvent(cause=cause, intensity=intensity, period_s=period_s):
-                times = f"{intensity + 1} times within {period_s:g} s"
-                self._down(agent, f"it failed {times}, at last because {cause}")
-            case _:
-                pass
-
-    def _down(self, agent: Agent, reason: str) -> None:
-        agent.go_down(reason)
-        self._emit(AgentDown(agent.name, reason))
 
     async def _watch(self, agent: Agent, task: Task) -> None:
         with trio.move_on_at(task.deadline):
@@ -484,6 +453,15 @@ class Pool:
         if (refused := ignored_bypass(entry)) is not None:
             warnings.append(refused)
         return row | {"description": entry.description, "warnings": warnings}
+
+
+def _flags_row(supervisor: Snapshot) -> dict[str, Any]:
+    flags = supervisor.flags
+    return {
+        "strategy": flags.strategy,
+        "intensity": flags.intensity,
+        "period_s": flags.period_s,
+    }
 
 
 def _timeout_of(environ: Mapping[str, str]) -> float | None:

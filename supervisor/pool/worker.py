@@ -106,6 +106,7 @@ class Worker:
         self._resets: list[trio.Event] = []
         self._cut_off: CutOff | None = None
         self._recycle = False
+        self._in_use = False
 
     async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve the agent's queue until cancelled.
@@ -125,6 +126,9 @@ class Worker:
                 self._after_cut_off()
                 self._answer_resets()
         finally:
+            if self._in_use and self._agent.down is None:
+                # Stopped with its group: where there was a process, there is to be one again.
+                self._agent.eager = True
             self._answer_resets()
 
     async def reset(self) -> None:
@@ -178,9 +182,11 @@ class Worker:
 
     async def _live(self) -> AgentCrashError:
         while True:
+            self._in_use = False
             while not self._agent.wants_process:
                 self._agent.state = "stopped"
                 await self._agent.wait_poked()
+            self._in_use = True
             try:
                 launch = self._prepare()
             except PoolError as refused:
@@ -343,7 +349,7 @@ class Worker:
             return End("task", task)
         except BaseException:
             cut_off = self._cut_off
-            task.settle(cut_off.error if cut_off else restarted_error(agent.name))
+            task.settle(cut_off.error if cut_off else self._stopped_error())
             raise
         finally:
             agent.current = None
@@ -364,6 +370,10 @@ class Worker:
         finally:
             agent.reset_by = process.reset_by
         return None
+
+    def _stopped_error(self) -> TaskError:
+        """What the task in hand ends with when the tree stops this worker."""
+        return self._agent.down_error() if self._agent.down else restarted_error(self._agent.name)
 
     async def _attempt(self, process: AgentProcess, task: Task) -> TurnResult | None:
         """The result of `task`; None: somebody else settled it, at its deadline for example."""

@@ -87,6 +87,7 @@ from ._events import (
 from ._intensity import Intensity
 from ._life import ChildRef, ChildStatus, ExitReason
 from ._loop import ChildCounts, ChildInfo
+from ._snapshot import Snapshot, snapshot
 from ._spec import (
     AutoShutdownWord,
     ChildSpec,
@@ -133,6 +134,7 @@ __all__ = [
     "Restart",
     "Shutdown",
     "ShutdownWord",
+    "Snapshot",
     "StartFailed",
     "StartFunction",
     "Strategy",
@@ -141,4 +143,5 @@ __all__ = [
     "SupervisorFlags",
     "SupervisorGone",
     "SupervisorStarted",
+    "snapshot",
 ]

@@ -90,6 +90,10 @@ class CannedPool:
         self._check()
         return Ready(pid=7, ready_s=0.5)
 
+    async def tree(self) -> list[dict[str, Any]]:
+        self._check()
+        return [{"path": "root", "name": "root", "type": "supervisor", "state": "running"}]
+
     async def reset(self, name: str) -> dict[str, Any]:
         self._check()
         return {"agent": name, "was": "idle", "pid": 7}

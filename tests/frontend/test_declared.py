@@ -20,6 +20,13 @@ async def test_there_are_the_four_tools(client: Client) -> None:
     assert list(await declared(client)) == ["invoke", "warmup", "list", "reset"]
 
 
+async def test_the_tree_is_not_told_to_models_and_can_be_called(client: Client) -> None:
+    result = await client.call_tool("tree", {})
+
+    assert result.structured_content is not None
+    assert result.structured_content["tree"][0]["name"] == "root"
+
+
 async def test_every_tool_has_a_title(client: Client) -> None:
     assert all(tool.title for tool in (await declared(client)).values())
 

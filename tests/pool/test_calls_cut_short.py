@@ -9,7 +9,7 @@ import trio
 from supervisor.agents import Folders
 from supervisor.place import built_in
 from supervisor.pool import ConfigFiles, Pool, TaskResult
-from supervisor.tree import Supervisor
+from supervisor.tree import ChildRef, Supervisor, SupervisorFlags
 from tests.client import LIMIT_S, Project, open_project, until
 
 CONFIG = """\
@@ -49,21 +49,21 @@ async def test_a_reset_that_is_cancelled_half_way_leaves_an_agent_that_works(
     folders = Folders.resolve(project.folder, environ, project.home, Path(built_in()))
     pool = Pool(project.folder, environ, files, folders, lambda event: None, "mark")
     async with trio.open_nursery() as nursery:
-        await nursery.start(pool.run)
+        await nursery.start(Supervisor("root", SupervisorFlags(), pool.children).run)
         crashed = await pool.submit("coder", "[[crash 3]]")
         with trio.fail_after(LIMIT_S):
             await crashed.settled.wait()
             while {row["name"]: row["state"] for row in await pool.agents()}["coder"] != "down":
                 pass  # each look is a look at the machine, which takes its time
 
-        terminate = Supervisor.terminate_child
+        restart = Supervisor.restart_child
         with trio.CancelScope() as call:
 
-            async def terminate_and_cancel(tree: Supervisor, child: str) -> None:
-                await terminate(tree, child)
+            async def cancel_and_restart(tree: Supervisor, child: str) -> ChildRef | None:
                 call.cancel()
+                return await restart(tree, child)
 
-            monkeypatch.setattr(Supervisor, "terminate_child", terminate_and_cancel)
+            monkeypatch.setattr(Supervisor, "restart_child", cancel_and_restart)
             await pool.reset("coder")
         monkeypatch.undo()
 

@@ -70,7 +70,7 @@ def keys_of_model(table: type[BaseModel] = Config, at: str = "") -> Iterator[str
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from keys_of_model(kind, f"{at}{name}.")
-        elif name != "agents":
+        elif name not in ("agents", "supervisors"):  # tables of tables, under the user's names
             yield f"{at}{name}"
 
 
@@ -462,3 +462,93 @@ def test_any_file_gives_a_configuration_or_located_mistakes(tmp_path: Path, data
         blamed = {problem.path for problem in error.problems}
 
     assert blamed == {path}
+
+
+# groups
+
+
+def test_a_group_takes_from_the_defaults_what_it_leaves_open(files: Files) -> None:
+    files.write(
+        files.project,
+        """
+        [supervisors.delivery]
+        strategy = "rest_for_one"
+        backoff.initial = "1s"
+        [supervisors.inner]
+        parent = "delivery"
+        [agents.planner]
+        supervisor = "delivery"
+        """,
+    )
+    config = files.load()
+
+    group = config.supervisors["delivery"]
+    assert (group.strategy, group.parent, group.intensity) == ("rest_for_one", "", 5)
+    assert (group.backoff.initial, group.backoff.maximum) == (1, 10)
+    assert config.supervisors["inner"].parent == "delivery"
+    assert config.agent("planner").supervisor == "delivery"
+    assert config.agent("other").supervisor == ""
+
+
+def test_groups_and_agents_keep_the_order_of_their_tables(files: Files) -> None:
+    names = ["zeta", "alpha", "mu"]
+    files.write(
+        files.project,
+        "\n".join(f'[agents.{name}]\nsupervisor = "g"' for name in names) + "\n[supervisors.g]",
+    )
+
+    assert list(files.load().agents) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "reason"),
+    [
+        (
+            '[agents.a]\nsupervisor = "nobody"',
+            "agents.a.supervisor",
+            "(allowed: none is configured",
+        ),
+        (
+            '[supervisors.delivery]\n[agents.a]\nsupervisor = "delivry"',
+            "agents.a.supervisor",
+            'did you mean "delivery"?',
+        ),
+        ('[supervisors.a]\nparent = "b"', "supervisors.a.parent", "no such group"),
+        (
+            '[supervisors.a]\nparent = "a"',
+            "supervisors.a.parent",
+            "the group is within itself: a",
+        ),
+        (
+            '[supervisors.a]\nparent = "b"\n[supervisors.b]\nparent = "a"',
+            "supervisors.a.parent",
+            "the group is within itself: b in a",
+        ),
+        ('[supervisors.a]\nstrategy = "one_for_al"', "supervisors.a.strategy", "one_for_all"),
+        ("[supervisors.a]\nintensty = 3", "supervisors.a.intensty", 'did you mean "intensity"?'),
+        (
+            '[supervisors.g]\nauto_shutdown = "any_significant"\n'
+            '[agents.a]\nsupervisor = "g"\nsignificant = true',
+            "agents.a.significant",
+            'restart must be "transient" or "temporary"',
+        ),
+        (
+            '[agents.a]\nrestart = "transient"\nsignificant = true',
+            "agents.a.significant",
+            "auto_shutdown is not never",
+        ),
+        (
+            '[defaults.agent]\nrestart = "transient"\nsignificant = true',
+            "defaults.agent.significant",
+            "auto_shutdown is not never",
+        ),
+    ],
+)
+def test_a_mistake_in_groups_is_named_with_its_place(
+    files: Files, text: str, key: str, reason: str
+) -> None:
+    files.write(files.project, text)
+    problems = [str(one) for one in files.problems()]
+
+    assert any(f": {key}: " in one and reason in one for one in problems), problems
+    assert all(re.search(r"pool\.toml:\d+: ", one) for one in problems), problems
