@@ -244,13 +244,12 @@ class Loop:
 
     async def _pause(self) -> None:
         """Until something has come or changed. Events would do; this is called at each start."""
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            self._paused = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
         self._paused = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(abort)
+        await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self._paused = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def request_stop_by_parent(self) -> None:
         """Called by the parent: its request takes its turn in the queue (OTP)."""
@@ -288,10 +287,10 @@ class Loop:
         self._note_end(life)
         cause = life.cause
         if life.wants_restart:
-            backoff = self._flags.backoff
-            up_s = trio.current_time() - (life.up_since or 0.0)
-            if backoff is not None and up_s >= backoff.reset_after_s:
-                child.consecutive_restarts = 0
+            if self._flags.backoff is not None:
+                up_s = trio.current_time() - (life.up_since or 0.0)
+                if up_s >= self._flags.backoff.reset_after_s:
+                    child.consecutive_restarts = 0
             life.cause = None  # it holds the frames of the life: a cycle, at each restart
             await self._restart(child, cause)
             return
@@ -453,26 +452,41 @@ class Loop:
     async def _end_lives(self, lives: Collection[Life], spec: ChildSpec) -> None:
         """Ask, wait, and kill what is left; all within one timeout."""
         began = trio.current_time()
-        with trio.CancelScope(shield=True):
+        if not spec.brutal:
+            for life in lives:
+                life.ask(urgent=self._urgent)
+            await self._until_asked_have_ended(lives, began + spec.shutdown_s)
+        left = [life for life in lives if not life.ended]
+        if not left:
+            return
+        for life in left:
+            life.kill()
             if not spec.brutal:
-                for life in lives:
-                    life.ask(urgent=self._urgent)
-                with trio.move_on_after(spec.shutdown_s):
-                    await self._until_ended(lives)
-            left = [life for life in lives if not life.ended]
-            if not left:
-                return
-            for life in left:
-                life.kill()
-                if not spec.brutal:
-                    waited_s = trio.current_time() - began
-                    self._emit(events.ChildKilled(self._name, spec.id, waited_s, life))
-            with trio.move_on_after(KILL_PATIENCE_S):
-                await self._until_ended(left)
+                waited_s = trio.current_time() - began
+                self._emit(events.ChildKilled(self._name, spec.id, waited_s, life))
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + KILL_PATIENCE_S):
+            await self._until_ended(left)
         waited_s = trio.current_time() - began
         for life in left:
             if not life.ended:
                 self._emit(events.ChildNotStopped(self._name, spec.id, waited_s, life))
+
+    async def _until_asked_have_ended(self, lives: Collection[Life], deadline: float) -> None:
+        """Nothing cuts this short; a cancellation meanwhile is handed on as what it is: urgent."""
+        with trio.CancelScope(deadline=deadline, shield=self._urgent):
+            try:
+                await self._until_ended(lives)
+            except trio.Cancelled:
+                if trio.current_time() >= deadline:
+                    raise
+                # Not lost: it comes again, at the loop's next wait without a shield.
+                self._urgent = True
+        if self._urgent:
+            for life in lives:
+                if life.child.spec.type == "supervisor":
+                    life.ask(urgent=True)
+            with trio.CancelScope(deadline=deadline, shield=True):
+                await self._until_ended(lives)
 
     async def _until_ended(self, lives: Collection[Life]) -> None:
         for life in lives:

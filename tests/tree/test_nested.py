@@ -124,3 +124,28 @@ async def test_terminating_a_supervisor_stops_its_children_however_long_they_tak
         assert [puppet.alive for puppet in slow] == [0, 0, 0]
         with pytest.raises(SupervisorGone):
             await sub.which_children()
+
+
+async def test_a_cancellation_that_comes_during_a_stop_is_urgent_all_the_same(
+    autojump_clock: MockClock,
+) -> None:
+    starts = 0
+
+    async def hangs_the_second_time(*, task_status: trio.TaskStatus[object]) -> None:
+        nonlocal starts
+        starts += 1
+        if starts == 1:
+            task_status.started()
+            raise OSError
+        await trio.sleep_forever()
+
+    flags = SupervisorFlags(intensity=1)
+    sub = Supervisor("sub", flags, [ChildSpec("x", hangs_the_second_time)])
+    async with on_stage([below(sub)]) as stage, trio.open_nursery() as nursery:
+        await quiet()
+        nursery.start_soon(stage.supervisor.stop)
+        await trio.sleep(1000)
+        assert starts == 2
+        assert stage.error is None
+        stage.cancel_scope.cancel()
+    assert trio.current_time() == 1000
