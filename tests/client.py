@@ -294,6 +294,7 @@ async def open_client(
     cwd: Path,
     env: Mapping[str, str],
     initialize: bool = True,
+    user: int | None = None,
 ) -> AsyncIterator[Client]:
     """Start a stdio MCP server, by default the relay, and begin a session with it.
 
@@ -305,6 +306,7 @@ async def open_client(
         cwd: where.
         env: its whole environment.
         initialize: whether to begin the session; False: the test does.
+        user: run it as that user; None: as this one.
 
     Raises:
         Refused: `initialize` was answered with an error.
@@ -313,7 +315,7 @@ async def open_client(
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         process = await trio.lowlevel.open_process(
-            list(argv),
+            [*as_user(user), *argv],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -336,6 +338,18 @@ async def open_client(
         raise failure
 
 
+def as_user(user: int | None) -> list[str]:
+    """What goes before a command to run it as that user, who may do nothing special.
+
+    But read: the interpreter that runs the tests may be in somebody's home.
+    """
+    if user is None:
+        return []
+    reading = "dac_read_search"
+    who = [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    return ["setpriv", *who, f"--inh-caps=+{reading}", f"--ambient-caps=+{reading}", "--"]
+
+
 async def _end(process: trio.Process) -> None:
     assert process.stdin is not None
     await process.stdin.aclose()
@@ -349,8 +363,10 @@ async def _end(process: trio.Process) -> None:
 class Project:
     """A project folder with agents, a home and a state folder of its own, and its pool."""
 
-    def __init__(self, base: Path) -> None:
-        """`base` is an empty folder, a test's `tmp_path`."""
+    def __init__(self, base: Path, user: int | None = None) -> None:
+        """`base` is an empty folder, a test's `tmp_path`; `user` runs everything."""
+        self.user = user
+        """Who runs its pool and its clients; None: who runs the test."""
         # One letter each: a socket's path may have about a hundred bytes.
         self.folder = base / "p"
         """The project's root."""
@@ -362,6 +378,9 @@ class Project:
         """The value of `MARK` in the environment of every process of this project."""
         for folder in (self.folder / ".claude" / "agents", self.home, self.state):
             folder.mkdir(parents=True)
+        if user is not None:
+            for folder in (self.folder, self.home, self.state):
+                os.chown(folder, user, user)
 
     # What it is made of
 
@@ -389,7 +408,8 @@ class Project:
             "HOME": str(self.home),
             "LANG": "C.UTF-8",
             "XDG_STATE_HOME": str(self.state),
-            "CLAUDE_CLI": REHEARSAL,
+            # `env` is where everybody may look, the interpreter perhaps not (see `as_user`).
+            "CLAUDE_CLI": REHEARSAL if self.user is None else f"/usr/bin/env {REHEARSAL}",
             MARK: self.mark,
             **extra,
         }
@@ -397,17 +417,18 @@ class Project:
 
     def connect(self, **extra: str) -> AbstractAsyncContextManager[Client]:
         """Start a relay in the project, with `extra` variables, and begin a session."""
-        return open_client(cwd=self.folder, env=self.environment(**extra))
+        return open_client(cwd=self.folder, env=self.environment(**extra), user=self.user)
 
     def connect_raw(self, **extra: str) -> AbstractAsyncContextManager[Client]:
         """The same, but the session is for the test to begin."""
-        return open_client(cwd=self.folder, env=self.environment(**extra), initialize=False)
+        env = self.environment(**extra)
+        return open_client(cwd=self.folder, env=env, initialize=False, user=self.user)
 
     async def run(self, *arguments: str, **extra: str) -> "subprocess.CompletedProcess[str]":
         """Run an `agent-pool` command in the project to its end; its exit status is not checked."""
         with trio.fail_after(LIMIT_S):
             done = await trio.run_process(
-                [*SERVE[:-1], *arguments],
+                [*as_user(self.user), *SERVE[:-1], *arguments],
                 capture_stdout=True,
                 capture_stderr=True,
                 check=False,
@@ -500,9 +521,9 @@ class Project:
 
 
 @asynccontextmanager
-async def open_project(base: Path) -> AsyncIterator[Project]:
+async def open_project(base: Path, user: int | None = None) -> AsyncIterator[Project]:
     """A project in the empty folder `base`, closed at the end; what comes out is no group."""
-    project = Project(base)
+    project = Project(base, user)
     try:
         yield project
     finally:

@@ -17,11 +17,12 @@ PACKAGE: Final = Path(__file__).resolve().parents[1] / "supervisor"
 MODULES: Final = sorted(PACKAGE.rglob("*.py"))
 BOTTOM: Final = ("tree", "process", "protocol", "agents", "logs")
 ALLOWED: Final = {
-    "cli": {"frontend", "pool", *BOTTOM, "place", "relay"},
+    "cli": {"frontend", "pool", *BOTTOM, "place", "reaper", "relay"},
     "frontend": {"pool", "place"},
     "pool": {*BOTTOM, "place"},
     **{room: set[str]() for room in BOTTOM},
     "rehearsal": set[str](),
+    "reaper": set[str](),
     "relay": {"place"},
     "place": set[str](),
     "__main__": {"cli", "relay", "rehearsal"},
@@ -102,13 +103,13 @@ def test_a_room_reaches_into_no_other_rooms_private_modules(path: Path) -> None:
     assert not private
 
 
-@pytest.mark.parametrize("name", ["relay.py", "place.py"])
-def test_the_relay_and_the_place_import_only_the_standard_library(name: str) -> None:
+@pytest.mark.parametrize("name", ["relay.py", "place.py", "reaper.py"])
+def test_the_relay_the_place_and_the_reaper_import_only_the_standard_library(name: str) -> None:
     path = PACKAGE / name
     roots = {found.split(".")[0] for found in imported(path)}
 
     assert roots - {"supervisor"} <= sys.stdlib_module_names
-    assert {parts[0] for parts in ours(path) if parts} <= {"place", "relay", "__version__"}
+    assert {parts[0] for parts in ours(path) if parts} <= {"place", "__version__"}
 
 
 def test_the_package_itself_imports_nothing() -> None:
@@ -122,8 +123,8 @@ def test_the_protocol_does_no_input_or_output(path: Path) -> None:
     assert not roots & {"trio", "anyio", "socket", "subprocess", "os", "io", "pathlib", "threading"}
 
 
-@pytest.mark.parametrize("module", ["supervisor.relay", "supervisor.place"])
-def test_what_an_mcp_client_waits_for_loads_nothing_heavy(module: str) -> None:
+@pytest.mark.parametrize("module", ["supervisor.relay", "supervisor.place", "supervisor.reaper"])
+def test_what_an_mcp_client_waits_for_and_what_stays_small_loads_nothing_heavy(module: str) -> None:
     # -S: a development tool's .pth file may load anything.
     script = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); import {module}; "
     script += "print('\\n'.join(sys.modules))"

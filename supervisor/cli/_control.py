@@ -6,7 +6,6 @@ The last two ask the pool over MCP, like any other client.
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 from supervisor import __version__
 from supervisor.cli._client import ClientError, LineClient
+from supervisor.cli._lock import wake_reaper
 from supervisor.place import TAG, Place, hello_line, parse_hello
 
 STOP_DEADLINE_S = 60.0
@@ -42,7 +42,8 @@ def stop(place: Place, as_json: bool) -> int:
         time.sleep(0.01)
     else:
         return _end_strays(place, as_json)
-    if not _end_process(pid):
+    _tell_to_end(place, holder, pid)
+    if not _await_release(place, pid, deadline):
         text = f"the pool (pid {pid}) has not ended within {STOP_DEADLINE_S:.0f} s"
         _say(as_json, {"stopped": False, "pid": pid}, text)
         return 1
@@ -69,28 +70,38 @@ def _end_strays(place: Place, as_json: bool) -> int:
     return 1 if left else 0
 
 
-def _end_process(pid: int) -> bool:
-    """Have a process end, and wait until it has; False: it does not, in time."""
-    deadline = time.monotonic() + STOP_DEADLINE_S
+def _tell_to_end(place: Place, holder: dict[str, Any], pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
-        if hasattr(os, "pidfd_open"):
-            # Also for an ended process that nobody has reaped, as in a container without init.
-            fd = os.pidfd_open(pid)
-            try:
+        if not hasattr(os, "pidfd_open"):
+            os.kill(pid, signal.SIGTERM)
+            return
+        fd = os.pidfd_open(pid)
+        try:
+            # The descriptor pins whoever has the pid now: the pool, if it is still the holder.
+            if _holds(place, pid):
                 signal.pidfd_send_signal(fd, signal.SIGTERM)
-                ended, _, _ = select.select([fd], [], [], PATIENCE_S)
-                if not ended:
-                    sys.stderr.write(f"agent-pool: waiting for the pool (pid {pid}) to end ...\n")
-                    ended, _, _ = select.select([fd], [], [], STOP_DEADLINE_S - PATIENCE_S)
-            finally:
-                os.close(fd)
-            return bool(ended)
-        os.kill(pid, signal.SIGTERM)
-        while time.monotonic() < deadline:
-            os.kill(pid, 0)
-            time.sleep(0.01)
-        return False
+                signal.pidfd_send_signal(fd, signal.SIGCONT)
+                wake_reaper(holder)
+        finally:
+            os.close(fd)
+
+
+def _await_release(place: Place, pid: int, deadline: float) -> bool:
+    """Wait until the pool and its reaper are gone, and so all of its processes."""
+    patience = time.monotonic() + PATIENCE_S
+    while _holds(place, pid):
+        now = time.monotonic()
+        if now > deadline:
+            return False
+        if now > patience:
+            sys.stderr.write(f"agent-pool: waiting for the pool (pid {pid}) to end ...\n")
+            patience = deadline
+        time.sleep(0.005)
     return True
+
+
+def _holds(place: Place, pid: int) -> bool:
+    return (place.holder() or {}).get("pid") == pid
 
 
 def status(place: Place, as_json: bool) -> int:

@@ -145,7 +145,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         chosen = (arguments.agent, arguments.level, arguments.since, arguments.lines)
         return _tail.tail(place, _tail.Choice(*chosen), arguments.follow, arguments.json)
     if arguments.command == "run":
-        from supervisor.cli._run import run
+        from supervisor.cli._start import run
 
         return run(place, os.environ, cwd, arguments.linger)
     from supervisor.cli._control import status, stop, tree

@@ -1,27 +1,23 @@
-"""`agent-pool run`: the pool in the foreground, from its lock to its last process."""
+"""The pool's own program: what `agent-pool run` loads below its outer reaper."""
 
 import contextlib
-import fcntl
-import json
 import logging
 import os
 import re
 import resource
 import signal
-import socket
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from supervisor import __version__
+from supervisor import __version__, reaper
 from supervisor.agents import Folders
 from supervisor.frontend import FrontEnd, close, listen
 from supervisor.logs import open_log
-from supervisor.place import TAG, Place, PlaceError, built_in, settled_variables
+from supervisor.place import TAG, Place, built_in, settled_variables
 from supervisor.pool import ConfigFiles, Pool, PoolEvent
 from supervisor.process import (
     become_subreaper,
@@ -31,9 +27,6 @@ from supervisor.process import (
     reap_adopted_forever,
 )
 from supervisor.tree import ChildExited, ChildSpec, Event, Supervisor, SupervisorFlags
-
-LOCK_PATIENCE_S = 60.0
-"""How long a new pool waits for one that is ending."""
 
 FIRST_CLIENT_S = 10.0
 """How long a pool that lingers waits for the client that started it."""
@@ -45,32 +38,8 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 
 
-class Busy(Exception):  # noqa: N818 - what it is, not an error
-    """Another pool serves this root already."""
-
-
-def run(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int:
-    """Be the pool of `place` until told to stop; returns the exit status.
-
-    Args:
-        place: whose pool.
-        environ: settles how agents are started.
-        cwd: what relative paths in `environ` are relative to.
-        linger: end by itself, some time after the last client and task.
-    """
-    if environ.get(TAG):
-        return _fail(f"an agent of a pool may not start a pool ({TAG} is set)")
-    try:
-        place.prepare()
-        take_lock(place)
-    except PlaceError as error:
-        return _fail(str(error))
-    except OSError as error:
-        return _fail(f"the state folder cannot be used: {error}")
-    except Busy:
-        if linger:
-            return 0  # whoever started this one joins the other
-        return _fail(f"a pool of {place.root} runs already; agent-pool stop ends it")
+def serve(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int:
+    """Serve until told to stop; returns the exit status. The arguments are those of `run`."""
     _raise_descriptor_limit()
     _restore_quit()
     if not linger:
@@ -82,51 +51,6 @@ def run(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int
         # look for what is left.
         signal.signal(number, signal.SIG_IGN)
     return trio.run(_Program(place, environ, cwd, linger).main)
-
-
-def _fail(message: str) -> int:
-    sys.stderr.write(f"agent-pool: {message}\n")
-    return 1
-
-
-def take_lock(place: Place) -> None:
-    """Hold the pool's lock until this program ends, once an ending pool has let go of it.
-
-    Raises:
-        Busy: the pool that holds it serves.
-        PlaceError: it cannot be had.
-    """
-    fd = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + LOCK_PATIENCE_S
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            pass
-        if _serves(place):
-            os.close(fd)
-            raise Busy
-        if time.monotonic() > deadline:
-            os.close(fd)
-            raise PlaceError(f"the pool that holds {place.lock} does not end: {place.holder()}")
-        time.sleep(0.01)
-    os.ftruncate(fd, 0)
-    # The descriptor is never closed: who finds the lock free is to find this program gone.
-    os.pwrite(fd, json.dumps({"pid": os.getpid(), "version": __version__}).encode(), 0)
-
-
-def _serves(place: Place) -> bool:
-    """Whether somebody listens on the socket; one that a killed pool left does not count."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(place.socket)
-        except BlockingIOError:
-            return True  # there are more who want to be served than fit into the queue
-        except OSError:
-            return False
-    return True
 
 
 def _raise_descriptor_limit() -> None:
@@ -161,6 +85,7 @@ class _Program:
         self._log: Any = open_log(Path(place.log), logs.level, logs.max_size, logs.keep)
         self._front_end = FrontEnd(self._pool, place, variables, self._fault)
         self._stop = trio.Event()
+        self._unguarded = trio.Event()
         self._why = ""
 
     async def main(self) -> int:
@@ -176,6 +101,7 @@ class _Program:
                 await nursery.start(self._await_signals)
                 # Not before: it starts a thread, which inherits the signals that are blocked.
                 nursery.start_soon(reap_adopted_forever)
+                nursery.start_soon(self._end_at_once, nursery.cancel_scope)
                 await self._end_strays()
                 # Whoever started this program waits for the socket.
                 await self._serve(listen(self._place))
@@ -227,7 +153,17 @@ class _Program:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
             task_status.started()
             async for number in signals:
+                if reaper.lost():
+                    self._unguarded.set()
+                    self._end("its reaper was killed")
                 self._end(signal.Signals(number).name)
+
+    async def _end_at_once(self, everything: trio.CancelScope) -> None:
+        """Without a reaper, being killed next would leave all of it: end it while we can."""
+        await self._unguarded.wait()
+        # First this, which keeps the tree from starting anew whom we kill.
+        everything.cancel()
+        await end_everything_below()
 
     async def _await_lingered(self) -> None:
         with trio.move_on_after(FIRST_CLIENT_S) as first:

@@ -1,6 +1,7 @@
 """`agent-pool run` as a test runs it, and what the log of a project's pools tells."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -8,9 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 import trio
 
-from tests.client import Project, until
+from tests.client import Project, as_user, until
 
 
 class Foreground:
@@ -18,7 +20,7 @@ class Foreground:
 
     def __init__(self, process: trio.Process, output: Path) -> None:
         self.process = process
-        """The pool itself."""
+        """What was started: the pool's outer reaper. `Project.pool_pid` is the pool's own."""
         self._output = output
 
     @property
@@ -33,12 +35,17 @@ class Foreground:
 
 
 @asynccontextmanager
-async def foreground(project: Project, **extra: str) -> AsyncIterator[Foreground]:
-    """Run the pool in the foreground until it serves; it is told to stop at the end."""
+async def foreground(
+    project: Project, program: tuple[str, ...] = ("-m", "agent_pool"), **extra: str
+) -> AsyncIterator[Foreground]:
+    """Run the pool in the foreground until it serves; it is told to stop at the end.
+
+    `program` are Python's arguments that make it agent-pool's command line.
+    """
     output = project.home / "output"
     with output.open("wb") as file:
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-P", "-m", "agent_pool", "run"],
+            [*as_user(project.user), sys.executable, "-P", *program, "run"],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -53,6 +60,38 @@ async def foreground(project: Project, **extra: str) -> AsyncIterator[Foreground
         with trio.CancelScope(shield=True):
             process.terminate()
             await pool.exit_status()
+
+
+async def kill_both(project: Project) -> None:
+    """Kill the pool and its reaper as at one instant: neither acts between the two deaths."""
+    pool = project.pool_pid()
+    assert pool is not None
+    reaper = psutil.Process(pool).ppid()
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        os.kill(reaper, number)
+        os.kill(pool, number)
+    await until(lambda: project.place.holder() is None, "both are gone")
+
+
+def sleepers(project: Project) -> list[psutil.Process]:
+    """The processes named `sleep` in the project's folder: what its agents' commands started.
+
+    They are recognised by what they run and where, not by anything that the pool gives them.
+    """
+    return [process for process in psutil.process_iter() if _sleeps(process, project)]
+
+
+def _sleeps(process: psutil.Process, project: Project) -> bool:
+    try:
+        there = process.cwd() == str(project.folder.resolve())
+        return there and process.cmdline()[:1] == ["sleep"]
+    except (psutil.Error, OSError):
+        return False  # gone, or somebody else's
+
+
+def lives(process: psutil.Process) -> bool:
+    """It is there still; a zombie is not."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def serves(project: Project) -> bool:

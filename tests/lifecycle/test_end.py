@@ -137,7 +137,7 @@ async def test_a_pool_in_the_foreground_does_not_end_with_its_last_client(
             await client.call("list")
         assert (await project.run("status")).returncode == 0
         assert pool.process.returncode is None
-        assert pools_started(project) == [pool.process.pid]
+        assert pools_started(project) == [project.pool_pid()]
 
 
 async def test_a_pool_that_a_relay_started_goes_after_its_last_client(project: Project) -> None:

@@ -11,64 +11,59 @@ import pytest
 import trio
 
 from tests.client import LIMIT_S, Client, Project, until
-from tests.lifecycle.foreground import events, foreground, serves, until_logged
+from tests.lifecycle.foreground import events, foreground, kill_both, lives, serves, sleepers
 
-HANG = "[[hang]]"
+LEAVE = "[[bash setsid sleep 1000]]"
+"""A task in which the agent hangs, and that leaves a process in a session of its own."""
 
 
-async def hang(client: Client, project: Project) -> psutil.Process:
-    """Have the agent hang in a task; its process."""
-    ready = (await client.call("warmup", agent="coder"))["structuredContent"]
-    await client.start_call("invoke", agent="coder", task=HANG)
-    await until_logged(project, "task_started")
-    return psutil.Process(ready["pid"])
+async def leave(client: Client, project: Project) -> psutil.Process:
+    """Have the agent's command start a process; that one."""
+    await client.start_call("invoke", agent="coder", task=LEAVE)
+    return (await until(lambda: sleepers(project), "it runs"))[0]
 
 
 async def left_by_a_killed_pool(project: Project) -> psutil.Process:
-    """The process of an agent that hangs in a task, whose pool has been killed."""
+    """What an agent has started whose pool was killed, together with the pool's reaper."""
     async with project.connect() as client:
-        agent = await hang(client, project)
-        pid = project.pool_pid()
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
+        process = await leave(client, project)
+        await kill_both(project)
         await client.wait_closed()
-    assert lives(agent)
-    return agent
-
-
-def lives(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    assert lives(process)
+    return process
 
 
 async def test_the_next_pool_ends_what_a_killed_one_has_left(project: Project) -> None:
-    agent = await left_by_a_killed_pool(project)
+    left = await left_by_a_killed_pool(project)
     async with project.connect() as client:
         await client.call("list")
-        assert not lives(agent)
+        assert not lives(left)
         strays = [line for line in project.log_lines() if line["event"] == "strays_ended"]
-        assert [line["pids"] for line in strays] == [[agent.pid]]
+        assert len(strays) == 1
+        assert left.pid in strays[0]["pids"]
 
 
 async def test_stop_ends_what_a_killed_pool_has_left_and_says_so(project: Project) -> None:
-    agent = await left_by_a_killed_pool(project)
+    left = await left_by_a_killed_pool(project)
     done = await project.run("stop")
     assert done.returncode == 0
-    assert not lives(agent)
-    assert f"ended what a killed one had left: {agent.pid}" in done.stdout
+    assert not lives(left)
+    said = done.stdout.partition("ended what a killed one had left: ")[2]
+    assert str(left.pid) in said.strip().split(", ")
 
 
 async def test_a_pool_leaves_the_processes_of_another_project_alone(
     project: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     other = Project(tmp_path_factory.mktemp("other"))
-    other.write_agent("coder")
+    other.write_agent("coder", "Do it.", "tools: Bash")
     try:
         async with other.connect() as theirs:
-            agent = await hang(theirs, other)
+            theirs_runs = await leave(theirs, other)
             async with project.connect() as client:
                 await client.call("list")
             await project.run("stop")
-            assert lives(agent)
+            assert lives(theirs_runs)
     finally:
         await other.close()
 

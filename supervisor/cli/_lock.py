@@ -1,0 +1,88 @@
+"""The pool's lock: who holds it is the pool, or still ends what the pool has left."""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import time
+from contextlib import suppress
+from typing import Any
+
+from supervisor import __version__
+from supervisor.place import Place, PlaceError
+
+LOCK_PATIENCE_S = 60.0
+"""How long a new pool waits for one that is ending."""
+
+
+class Busy(Exception):  # noqa: N818 - what it is, not an error
+    """Another pool serves this root already."""
+
+
+def take_lock(place: Place) -> int:
+    """Hold the pool's lock, once an ending pool has let go of it; returns its descriptor.
+
+    It is never to be closed, and every process that has it holds the lock: who finds it free is
+    to find all of them gone.
+
+    Raises:
+        Busy: the pool that holds it serves.
+        PlaceError: it cannot be had.
+    """
+    fd = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            pass
+        if _serves(place):
+            os.close(fd)
+            raise Busy
+        if time.monotonic() > deadline:
+            os.close(fd)
+            raise PlaceError(f"the pool that holds {place.lock} does not end: {place.holder()}")
+        # Its pool may have been killed while its reaper was suspended.
+        wake_reaper(place.holder() or {})
+        time.sleep(0.01)
+    os.ftruncate(fd, 0)
+    return fd
+
+
+def sign_lock(fd: int, reaper: int | None) -> None:
+    """Write into the lock file that this process is the pool, and which one is its reaper."""
+    holder = {"pid": os.getpid(), "reaper": reaper, "version": __version__}
+    os.pwrite(fd, json.dumps(holder).encode(), 0)
+
+
+def wake_reaper(holder: dict[str, Any]) -> None:
+    """Have the reaper of the pool that holds the lock go on, in case it is suspended."""
+    pid, reaper = holder.get("pid"), holder.get("reaper")
+    # The reaper frees the pool's pid last of all, so as long as the lock is held that pid is the
+    # pool's, and its parent's pid tells whether the reaper is still the one that signed.
+    if isinstance(pid, int) and isinstance(reaper, int) and _parent(pid) == reaper:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(reaper, signal.SIGCONT)
+
+
+def _parent(pid: int) -> int | None:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return None
+
+
+def _serves(place: Place) -> bool:
+    """Whether somebody listens on the socket; one that a killed pool left does not count."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(place.socket)
+        except BlockingIOError:
+            return True  # there are more who want to be served than fit into the queue
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,249 @@
+"""Whoever of a pool is killed, and however: nothing that its agents have started is left.
+
+Each test has an agent's command start processes of every kind that is hard to find or to end.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from supervisor.place import TAG
+from tests.client import LIMIT_S, Project, open_project, until
+from tests.lifecycle.foreground import (
+    Foreground,
+    foreground,
+    kill_both,
+    lives,
+    sleepers,
+    until_logged,
+)
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+
+KINDS = {
+    "plain": "sleep 1001 &",
+    "ignores TERM": "(trap '' TERM; exec sleep 1002) &",
+    "in the background of a background job": "(sleep 1003 & sleep 1003) &",
+    "in a session of its own": "setsid sleep 1004 &",
+    "daemon": "(setsid sh -c 'sleep 1005 &' &);",
+    "suspended": "sleep 1006 & until grep -q sleep /proc/$!/comm; do :; done; kill -STOP $!;",
+    "daemon without any environment": "(setsid env -i sh -c 'sleep 1007 &' &);",
+}
+"""What it is → how a command leaves it behind."""
+
+SLEEPERS = 8
+NOBODY = 65534
+EVERY_KIND = f"[[bash {' '.join(KINDS.values())} wait]]"
+"""A task that leaves all of them behind, and does not end."""
+
+
+@asynccontextmanager
+async def busy_pool(
+    project: Project, *program: str, shutdown_grace: str = "100ms"
+) -> AsyncIterator[Foreground]:
+    """A pool whose agent has started one of every kind."""
+    project.write_config(
+        f'[pool]\nshutdown_grace = "{shutdown_grace}"\n[defaults.agent]\nshutdown = "500ms"\n'
+    )
+    program = program or ("-m", "agent_pool")
+    async with foreground(project, program) as pool, project.connect() as client:
+        await client.start_call("invoke", agent="coder", task=EVERY_KIND)
+        await until(lambda: len(sleepers(project)) == SLEEPERS, "all of them run")
+        yield pool
+
+
+def pool_of(project: Project) -> int:
+    pid = project.pool_pid()
+    assert pid is not None
+    return pid
+
+
+async def until_all_gone(project: Project) -> None:
+    await until(lambda: not sleepers(project), "they are gone")
+    await until(lambda: project.place.holder() is None, "the pool is gone, and its reaper")
+
+
+def orderly_ends() -> list[signal.Signals]:
+    return [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+
+
+@pytest.mark.parametrize("number", [*orderly_ends(), signal.SIGKILL, signal.SIGABRT])
+async def test_the_pool_is_ended_by_a_signal(project: Project, number: signal.Signals) -> None:
+    async with busy_pool(project) as pool:
+        os.kill(pool_of(project), number)
+        await until_all_gone(project)
+        in_order = number in orderly_ends()
+        assert await pool.exit_status() == (0 if in_order else -number)
+    assert "Traceback" not in pool.output
+    said = f"was ended by {number.name}; processes that it had left, and that were ended: "
+    assert (said in pool.output) is not in_order
+
+
+@pytest.mark.parametrize("number", [*orderly_ends(), signal.SIGKILL, signal.SIGALRM])
+async def test_the_reaper_is_ended_or_told_to_end(project: Project, number: signal.Signals) -> None:
+    async with busy_pool(project) as pool:
+        pool.process.send_signal(number)
+        assert await pool.exit_status() == (0 if number in orderly_ends() else -number)
+        await until_all_gone(project)
+    await until_logged(project, "pool_ended")
+
+
+async def test_a_pool_that_loses_its_reaper_waits_for_nobody(project: Project) -> None:
+    async with busy_pool(project, shutdown_grace="1h") as pool:
+        pool.process.kill()
+        await until_all_gone(project)
+    assert project.log_lines()[-1]["why"] == "its reaper was killed"
+
+
+async def test_the_terminal_is_closed(project: Project) -> None:
+    # A terminal tells its whole foreground group; Ctrl-C does the same.
+    async with busy_pool(project):
+        for pid in (pool_of(project), psutil.Process(pool_of(project)).ppid()):
+            os.kill(pid, signal.SIGHUP)
+        await until_all_gone(project)
+
+
+async def test_the_pool_is_killed_while_its_reaper_is_suspended(project: Project) -> None:
+    async with busy_pool(project) as pool:
+        pool.process.send_signal(signal.SIGSTOP)
+        os.kill(pool_of(project), signal.SIGKILL)
+        pool.process.send_signal(signal.SIGCONT)
+        await until_all_gone(project)
+
+
+async def test_stop_wakes_a_reaper_and_a_pool_that_are_suspended(project: Project) -> None:
+    async with busy_pool(project) as pool:
+        os.kill(pool_of(project), signal.SIGSTOP)
+        pool.process.send_signal(signal.SIGSTOP)
+        done = await project.run("stop")
+        assert done.returncode == 0
+        assert not sleepers(project)
+        assert await pool.exit_status() == 0
+
+
+async def test_the_next_pool_wakes_a_suspended_reaper(project: Project) -> None:
+    async with busy_pool(project) as pool:
+        pool.process.send_signal(signal.SIGSTOP)
+        os.kill(pool_of(project), signal.SIGKILL)
+        async with project.connect() as client:
+            await client.call("list")
+            assert not sleepers(project)
+        assert await pool.exit_status() == -signal.SIGKILL
+
+
+async def test_a_relay_is_killed_and_nothing_happens(project: Project) -> None:
+    async with busy_pool(project), project.connect() as doomed:
+        doomed.process.kill()
+        await doomed.wait_closed()
+        assert len(sleepers(project)) == SLEEPERS
+
+
+def without_a_trace(process: psutil.Process) -> bool:
+    """It carries no tag: only who has it below itself could tell whose it is."""
+    return TAG not in process.environ()
+
+
+async def test_both_are_killed_and_the_next_pool_ends_what_they_have_left(
+    project: Project,
+) -> None:
+    async with busy_pool(project) as pool:
+        await kill_both(project)
+        assert await pool.exit_status() == -signal.SIGKILL
+        left = [one for one in sleepers(project) if not without_a_trace(one)]
+        assert len(left) == SLEEPERS - 1
+    async with project.connect() as client:
+        await client.call("list")
+        assert not any(map(lives, left))
+    strays = [line for line in project.log_lines() if line["event"] == "strays_ended"]
+    assert len(strays) == 1
+    assert set(strays[0]["pids"]) >= {one.pid for one in left}
+    await project.end_leftovers()  # the one without any environment
+
+
+@contextmanager
+def bystander(**variables: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process of this user that is none of any pool's."""
+    with subprocess.Popen(["sleep", "1000"], env={**os.environ, **variables}, cwd="/") as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+async def test_bystanders_live_on(project: Project) -> None:
+    with bystander() as plain, bystander(**{TAG: "0123456789ab.cdef.1"}) as tagged:
+        async with busy_pool(project):
+            os.kill(pool_of(project), signal.SIGKILL)
+            await until_all_gone(project)
+        assert plain.poll() is tagged.poll() is None
+
+
+async def test_two_pools_leave_each_other_alone(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    async with open_project(tmp_path_factory.mktemp("other")) as other:
+        other.write_agent("coder", "Do it.", "tools: Bash")
+        async with busy_pool(other):
+            async with busy_pool(project):
+                os.kill(pool_of(project), signal.SIGKILL)
+                await until_all_gone(project)
+            assert len(sleepers(other)) == SLEEPERS
+
+
+async def test_the_lock_is_free_only_when_everything_is_gone(project: Project) -> None:
+    async with busy_pool(project):
+        below = sleepers(project)
+        os.kill(pool_of(project), signal.SIGKILL)
+        deadline = time.monotonic() + LIMIT_S
+        while project.place.holder() is not None and time.monotonic() < deadline:
+            pass  # the first moment counts
+        assert project.place.holder() is None
+        assert not any(map(lives, below))
+
+
+STUMBLES = """
+import sys
+from supervisor.__main__ import main
+from supervisor.cli import _run
+del _run._Program._end
+sys.exit(main())
+"""
+"""A pool that meets an exception nobody expects, once it is to end."""
+
+
+async def test_an_exception_ends_the_pool(project: Project) -> None:
+    async with busy_pool(project, "-c", STUMBLES) as pool:
+        os.kill(pool_of(project), signal.SIGTERM)
+        await until_all_gone(project)
+        assert await pool.exit_status() == 1
+    assert "AttributeError" in pool.output
+
+
+@pytest.fixture
+async def unprivileged() -> AsyncIterator[Project]:
+    """A project of a user who may do nothing but what everybody may."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        async with open_project(Path(folder), NOBODY) as project:
+            project.write_agent("coder", "Do it.", "tools: Bash")
+            yield project
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv to become another user")
+@pytest.mark.parametrize("victim", ["pool", "reaper"])
+async def test_it_takes_no_privilege(unprivileged: Project, victim: str) -> None:
+    async with busy_pool(unprivileged) as pool:
+        assert {p.uids().real for p in sleepers(unprivileged)} == {NOBODY}
+        os.kill(pool_of(unprivileged) if victim == "pool" else pool.process.pid, signal.SIGKILL)
+        await until_all_gone(unprivileged)
