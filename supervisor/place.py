@@ -37,7 +37,17 @@ VARIABLES = (
 PATH_VARIABLES = ("AGENTS_DIR", "SKILLS_DIR", "EXPERTISE_DIR", "AGENT_POOL_CONFIG")
 
 TAG = "AGENT_POOL_TAG"
-"""Every process that a pool starts carries this variable, and hands it to its children."""
+"""Every process that a pool starts carries this variable, and hands it to its children.
+
+Its value is `<mark of the place>.<pool>.<number>.<agent>`: the mark is that of one place's pools,
+one after the other, `<mark>.<pool>` that of one pool.
+"""
+
+FOLDER = "AGENT_POOL_FOLDER"
+"""And this one, which names the state folder of its pool: who has lost its pool is still found."""
+
+LOCK = "pool.lock"
+"""The name of the lock file in a state folder."""
 
 SOCKET_PATH_LIMIT = 100
 """Bytes: the kernel takes 108 with the closing zero, macOS 104; a margin for both."""
@@ -142,11 +152,13 @@ class Place:
             home = environ.get("HOME") or os.path.expanduser("~")
             base = os.path.join(home, ".local", "state")
         name = "".join(c if c.isalnum() or c in "-_." else "-" for c in os.path.basename(root))
-        self.folder = os.path.join(base, "agent-pool", f"{name[:40] or 'root'}-{digest}")
+        self.base = os.path.join(base, "agent-pool")
+        """Where the state folders of all of this user's projects are."""
+        self.folder = os.path.join(self.base, f"{name[:40] or 'root'}-{digest}")
         """The state folder."""
-        self.mark = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
+        self.mark = mark_of(self.folder)
         """What the tag of every process of this place's pools begins with, one after the other."""
-        self.lock = os.path.join(self.folder, "pool.lock")
+        self.lock = os.path.join(self.folder, LOCK)
         self.start_lock = os.path.join(self.folder, "start.lock")
         self.errors = os.path.join(self.folder, "pool.err")
         self.log = os.path.join(self.folder, "log", "pool.jsonl")
@@ -169,18 +181,28 @@ class Place:
 
     def holder(self) -> "dict[str, Any] | None":
         """What the holder of the pool's lock wrote, `{"pid": …}` or {}; None: nobody holds it."""
-        try:
-            fd = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return _first_object(os.read(fd, HELLO_LIMIT))
-        else:
-            return None
-        finally:
-            os.close(fd)
+        return holder_of(self.lock)
+
+
+def mark_of(folder: str) -> str:
+    """What the tags of all pools begin with that have their state in `folder`."""
+    return hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+
+
+def holder_of(lock: str) -> "dict[str, Any] | None":
+    """What the holder of the lock file `lock` wrote into it; None: nobody holds it."""
+    try:
+        fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _first_object(os.read(fd, HELLO_LIMIT))
+    else:
+        return None
+    finally:
+        os.close(fd)
 
 
 def _private_folder(path: str) -> None:

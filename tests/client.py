@@ -41,6 +41,9 @@ SERVE: Final = (sys.executable, "-P", "-m", "agent_pool", "serve")
 REHEARSAL: Final = shlex.join([sys.executable, "-P", "-m", "supervisor", "rehearsal"])
 """The stand-in agent, for `CLAUDE_CLI`."""
 
+NOBODY: Final = 65534
+"""A user who owns nothing."""
+
 MARK: Final = "LC_TEST_MARK"
 """The variable that marks a project's processes; its name is one that agents are handed too."""
 

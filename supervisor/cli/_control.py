@@ -56,10 +56,15 @@ def _end_strays(place: Place, as_json: bool) -> int:
     """No pool runs: end what one that was killed has left, and say so."""
     import trio
 
-    from supervisor.process import find_marked, kill_until_gone
+    from supervisor.process import find_marked, kill_until_gone, marks, scan
 
-    strays = sorted(find_marked(TAG, place.mark))
-    left = trio.run(kill_until_gone, lambda: find_marked(TAG, place.mark)) if strays else []
+    tags = marks(TAG, scan()).values()
+    # Of pools that are gone by now: one that starts meanwhile has another beginning.
+    dead = {".".join(t.split(".")[:2]) + "." for t in tags if t.startswith(f"{place.mark}.")}
+    if place.holder() is not None:
+        dead.clear()  # one has just started: it does this itself
+    strays = sorted(find_marked(TAG, *dead)) if dead else []
+    left = trio.run(kill_until_gone, lambda: find_marked(TAG, *dead)) if strays else []
     text = f"no pool of {place.root} runs"
     if strays:
         text += f"; ended what a killed one had left: {', '.join(map(str, strays))}"

@@ -51,9 +51,9 @@ def take_lock(place: Place) -> int:
     return fd
 
 
-def sign_lock(fd: int, reaper: int | None) -> None:
-    """Write into the lock file that this process is the pool, and which one is its reaper."""
-    holder = {"pid": os.getpid(), "reaper": reaper, "version": __version__}
+def sign_lock(fd: int, root: str, reaper: int | None) -> None:
+    """Write into the lock file that this process is the pool of `root`, and who its reaper is."""
+    holder = {"pid": os.getpid(), "reaper": reaper, "root": root, "version": __version__}
     os.pwrite(fd, json.dumps(holder).encode(), 0)
 
 

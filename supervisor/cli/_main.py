@@ -62,6 +62,20 @@ def parser() -> argparse.ArgumentParser:
         command = add(name, summary, f"agent-pool {name}")
         command.add_argument("--root", help="the project (default: found from the current folder)")
         command.add_argument("--json", action="store_true", help="print one JSON object")
+    processes = add(
+        "ps",
+        "list every process of every pool of this user, and strays: what pools have left that were "
+        "killed together with their reaper",
+        "agent-pool ps --json",
+    )
+    processes.add_argument("--json", action="store_true", help="print one JSON object")
+    strays = add(
+        "reap",
+        "end strays (see ps) and nothing else; exit status 1: one would not end",
+        "agent-pool reap --dry-run",
+    )
+    strays.add_argument("--dry-run", action="store_true", help="end nothing, say what would be")
+    strays.add_argument("--json", action="store_true", help="print one JSON object")
     log = add(
         "tail",
         "show the end of this project's log, whether a pool runs or not",
@@ -139,8 +153,15 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
         project = Path(arguments.root) if arguments.root else Path(find_root(os.environ, cwd))
         return _init.init(project.absolute(), arguments.json, arguments.dry_run, os.environ)
-    root = os.path.realpath(arguments.root) if arguments.root else find_root(os.environ, cwd)
+    given = getattr(arguments, "root", None)
+    root = os.path.realpath(given) if given else find_root(os.environ, cwd)
     place = Place(root, os.environ)
+    if arguments.command in ("ps", "reap"):
+        from supervisor.cli import _ps
+
+        if arguments.command == "ps":
+            return _ps.ps(place.base, arguments.json)
+        return _ps.reap(place.base, arguments.json, arguments.dry_run)
     if arguments.command == "tail":
         chosen = (arguments.agent, arguments.level, arguments.since, arguments.lines)
         return _tail.tail(place, _tail.Choice(*chosen), arguments.follow, arguments.json)

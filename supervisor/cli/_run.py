@@ -17,7 +17,7 @@ from supervisor import __version__, reaper
 from supervisor.agents import Folders
 from supervisor.frontend import FrontEnd, close, listen
 from supervisor.logs import open_log
-from supervisor.place import TAG, Place, built_in, settled_variables
+from supervisor.place import FOLDER, TAG, Place, built_in, settled_variables
 from supervisor.pool import ConfigFiles, Pool, PoolEvent
 from supervisor.process import (
     become_subreaper,
@@ -73,7 +73,7 @@ class _Program:
 
     def __init__(self, place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> None:
         variables = settled_variables(environ, cwd)
-        settled = {**environ, **variables}
+        settled = {**environ, **variables, FOLDER: place.folder}
         home = Path(environ.get("HOME") or Path.home())
         root = Path(place.root)
         files = ConfigFiles.find(root, settled, Path(built_in()) / "config" / "pool.toml")
@@ -114,9 +114,10 @@ class _Program:
 
     async def _end_strays(self) -> None:
         """End what a pool of this place that was killed has left: nobody else would."""
-        strays = find_marked(TAG, self._place.mark)
+        mark = f"{self._place.mark}."
+        strays = find_marked(TAG, mark)
         if strays:
-            left = await kill_until_gone(lambda: find_marked(TAG, self._place.mark))
+            left = await kill_until_gone(lambda: find_marked(TAG, mark))
             self._log.warning("strays_ended", pids=sorted(strays), processes_left=left)
 
     async def _serve(self, listener: trio.SocketListener) -> None:

@@ -39,7 +39,7 @@ def run(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int
         return _fail(f"a pool of {place.root} runs already; agent-pool stop ends it")
 
     def pool() -> int:
-        sign_lock(lock, reaper.above())
+        sign_lock(lock, place.root, reaper.above())
         from supervisor.cli._run import serve
 
         return serve(place, environ, cwd, linger)

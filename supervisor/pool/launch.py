@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from supervisor.agents import AgentDefinition
-from supervisor.place import split_command
+from supervisor.place import FOLDER, split_command
 from supervisor.pool.outcome import PoolError, TaskError
 
 OLDEST_VERSION = (2, 0, 60)
@@ -74,6 +74,7 @@ PASSED_ON = frozenset(
         "DISABLE_AUTOUPDATER",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
         "SSH_AUTH_SOCK",
+        FOLDER,
     }
 )
 """What an agent's process gets of the pool's environment, by name."""

@@ -243,7 +243,7 @@ class Worker:
             cwd=self._around.root,
             env=environment(self._around.environ, launch.mode),
             tag_variable=TAG,
-            tag=f"{self._around.mark}.{next(_numbers)}",
+            tag=f"{self._around.mark}.{next(_numbers)}.{self._agent.name}",
         )
 
     async def _use(

@@ -13,7 +13,18 @@ from supervisor.process._reaper import (
     end_everything_below,
     reap_adopted_forever,
 )
-from supervisor.process._scan import ProcessId, Seen, scan, tagged
+from supervisor.process._scan import (
+    ProcessId,
+    Seen,
+    age_s,
+    command_line,
+    descendants,
+    marks,
+    memory_of,
+    open_files,
+    scan,
+    tagged,
+)
 
 __all__ = [
     "Child",
@@ -22,13 +33,19 @@ __all__ = [
     "ProcessMemory",
     "Seen",
     "TreeMemory",
+    "age_s",
     "become_subreaper",
+    "command_line",
+    "descendants",
     "end_everything_below",
     "find_marked",
     "find_tree",
     "kill_exactly",
     "kill_until_gone",
+    "marks",
     "measure_trees",
+    "memory_of",
+    "open_files",
     "reap_adopted_forever",
     "scan",
     "tagged",

@@ -37,10 +37,10 @@ def find_tree(variable: str, tag: str, leader: int | None) -> dict[int, Seen]:
     return {p: everyone[p] for p in members if p in everyone and not everyone[p].zombie}
 
 
-def find_marked(variable: str, beginning: str) -> dict[int, Seen]:
-    """The living processes whose tag begins so, with all that descends from them."""
+def find_marked(variable: str, *beginnings: str) -> dict[int, Seen]:
+    """The living processes whose tag begins in one of these ways, with all their descendants."""
     everyone = scan()
-    members = {p for p, tag in marks(variable, everyone).items() if tag.startswith(beginning)}
+    members = {p for p, tag in marks(variable, everyone).items() if tag.startswith(beginnings)}
     members |= descendants(members, everyone)
     members.discard(os.getpid())
     return {p: everyone[p] for p in members if not everyone[p].zombie}

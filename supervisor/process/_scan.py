@@ -4,8 +4,10 @@ On Linux straight from /proc: one pass over 1,000 processes takes a few millisec
 psutil takes many times that. Where /proc is missing (macOS), psutil serves.
 """
 
+import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -64,8 +66,8 @@ def descendants(of: Iterable[int], among: dict[int, Seen]) -> set[int]:
 def tagged(variable: str, value: str, among: Iterable[int]) -> set[int]:
     """The pids among `among` whose environment holds `variable` with `value`.
 
-    The environment is the one that the program was started with; processes of other users
-    cannot be read and are never found.
+    The environment is the one that the program was started with. Processes of other users are
+    never found, not by root either: anybody may put anything into an environment of theirs.
     """
     wanted = f"{variable}={value}".encode()
     return {pid for pid in among if wanted in _environment(pid)}
@@ -102,16 +104,17 @@ def _look_psutil(pid: int) -> Seen | None:
 
 def _environment(pid: int) -> list[bytes]:
     if HAS_PROC:
-        return _read(f"/proc/{pid}/environ").split(b"\0")
+        return _read(f"/proc/{pid}/environ", os.getuid()).split(b"\0")
     try:
-        pairs = psutil.Process(pid).environ().items()
+        process = psutil.Process(pid)
+        pairs = process.environ().items() if process.uids().real == os.getuid() else ()
     except (psutil.Error, OSError):
         return []
     return [f"{name}={value}".encode() for name, value in pairs]
 
 
 def marks(variable: str, among: Iterable[int]) -> dict[int, str]:
-    """The value of `variable` in the environment of each of the pids that has it."""
+    """The value of `variable` in the environment of each of the pids, of this user, that has it."""
     prefix = f"{variable}=".encode()
     found = {}
     for pid in among:
@@ -145,13 +148,60 @@ def memory_of(pid: int) -> tuple[int, int]:
         return 0, 0
 
 
-def _read(path: str) -> bytes:
+def command_line(pid: int) -> list[str]:
+    """The program and its arguments; empty once it has gone, and of a zombie."""
+    if HAS_PROC:
+        words = _read(f"/proc/{pid}/cmdline").rstrip(b"\0").split(b"\0")
+        return [word.decode("utf-8", "replace") for word in words if words != [b""]]
+    try:
+        return psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return []
+
+
+def age_s(process: ProcessId) -> float:
+    """Seconds since its start."""
+    if HAS_PROC:
+        booted_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        return max(booted_s - process.started / os.sysconf("SC_CLK_TCK"), 0.0)
+    return max(time.time() - process.started, 0.0)
+
+
+def open_files(name: str) -> dict[int, set[str]]:
+    """The files called `name` that processes of this user have open: pid → their paths.
+
+    A file that has been removed keeps the path that it had. Only where /proc is.
+    """
+    found: dict[int, set[str]] = {}
+    for pid in _pids() if HAS_PROC else ():
+        for path in _links(f"/proc/{pid}/fd"):
+            path = path.removesuffix(" (deleted)")
+            if os.path.basename(path) == name:
+                found.setdefault(pid, set()).add(path)
+    return found
+
+
+def _links(folder: str) -> Iterator[str]:
+    try:
+        if os.stat(folder).st_uid != os.getuid():
+            return
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        with contextlib.suppress(OSError):
+            yield os.readlink(f"{folder}/{name}")
+
+
+def _read(path: str, owner: int | None = None) -> bytes:
     # A process may go between any two calls, so every error means: not there.
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return b""
     try:
+        if owner is not None and os.fstat(fd).st_uid != owner:
+            return b""
         chunks = []
         while chunk := os.read(fd, 65536):
             chunks.append(chunk)

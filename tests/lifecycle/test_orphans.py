@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from supervisor.place import TAG
-from tests.client import LIMIT_S, Project, open_project, until
+from tests.client import LIMIT_S, NOBODY, Project, open_project, until
 from tests.lifecycle.foreground import (
     Foreground,
     foreground,
@@ -42,7 +42,6 @@ KINDS = {
 """What it is → how a command leaves it behind."""
 
 SLEEPERS = 8
-NOBODY = 65534
 EVERY_KIND = f"[[bash {' '.join(KINDS.values())} wait]]"
 """A task that leaves all of them behind, and does not end."""
 

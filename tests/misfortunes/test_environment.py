@@ -26,8 +26,9 @@ async def test_nothing_of_the_client_or_of_ours_is_in_the_environment(
     assert not names & set(LEAKS)
     ours = {"CLAUDE_CLI", "CLAUDE_PROJECT_DIR", "AGENTS_DIR", "XDG_STATE_HOME"}
     assert not names & ours
-    # Its tag is how a process is found again; nothing else of ours may show.
-    assert {name for name in names if name.startswith("AGENT_POOL")} == {"AGENT_POOL_TAG"}
+    # These are how a process is found again; nothing else of ours may show.
+    found = {"AGENT_POOL_TAG", "AGENT_POOL_FOLDER"}
+    assert {name for name in names if name.startswith("AGENT_POOL")} == found
 
 
 async def test_what_the_cli_needs_is_in_the_environment(

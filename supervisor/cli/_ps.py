@@ -1,0 +1,255 @@
+"""`ps` and `reap`: every process of every pool of this user, and what dead pools have left.
+
+Whose a process is, it says itself: by its tag, and the state folder that it names. That is
+believed only of this user's processes, and only where the two agree. It is a *stray* if nobody
+holds the lock of that folder any more, and nobody has the lock file open; the lock is looked at
+after the process, so its pool cannot have come up since.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from supervisor.logs import redact
+from supervisor.place import FOLDER, LOCK, TAG, holder_of, mark_of
+from supervisor.process import (
+    Seen,
+    age_s,
+    command_line,
+    descendants,
+    find_marked,
+    kill_until_gone,
+    marks,
+    memory_of,
+    open_files,
+    scan,
+)
+
+COMMAND_WIDTH = 80
+"""Characters of a command that the table shows."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One process."""
+
+    pid: int
+    ppid: int
+    role: str
+    """reaper, pool, agent (its process and all that this started), stray, or unknown: it carries
+    a tag that names no state folder, so nobody can say whether its pool lives."""
+    agent: str | None
+    """The agent that it is, or that started it; None: the pool's own, or nobody knows."""
+    tag: str | None
+    """What marks it; None: it carries no mark, and belongs to the pool by its descent."""
+    pool: str | None
+    """The state folder of its pool."""
+    root: str | None
+    """The project of its pool, where that folder tells."""
+    memory_bytes: int
+    """Resident bytes."""
+    age_s: float
+    """Seconds since its start."""
+    command: str
+    """Its command line, without what looks like a secret."""
+
+
+class Survey:
+    """One look at the machine."""
+
+    def __init__(self, base: str) -> None:
+        """`base` holds this user's state folders; those that processes name count as well."""
+        self.seen = {pid: one for pid, one in scan().items() if not one.zombie}
+        self.tags = marks(TAG, self.seen)
+        known = {mark_of(folder): folder for folder in _state_folders(base)}
+        self.folders = self._find_folders(known)
+        """The state folder that a tagged process belongs to; None: it names none."""
+        # The locks last: see above.
+        self.open: dict[str, set[int]] = {}
+        """State folder → who has its lock file open."""
+        for pid, paths in open_files(LOCK).items():
+            for path in paths:
+                self.open.setdefault(os.path.dirname(path), set()).add(pid)
+        self.live: dict[str, dict[str, Any]] = {}
+        """State folder of a pool that lives → what it says of itself."""
+        named = {folder for folder in self.folders.values() if folder is not None}
+        for folder in {*known.values(), *named, *self.open}:
+            holder = holder_of(os.path.join(folder, LOCK))
+            if holder is not None or folder in self.open:
+                self.live[folder] = holder or {}
+        self.members = {folder: self._find_members(folder) for folder in self.live}
+        """Its processes."""
+
+    def rows(self) -> list[Row]:
+        """All processes of live pools, then strays; each pool's together."""
+        found: dict[int, Row] = {}
+        for folder in sorted(self.live):
+            found |= {pid: self._row(pid, folder) for pid in sorted(self.members[folder])}
+        rest = {pid for pid in self.tags if pid not in found}
+        rest |= descendants(rest, self.seen) - set(found)
+        for pid in sorted(rest, key=lambda pid: (self._folder(pid) or "", pid)):
+            found[pid] = self._row(pid, self._folder(pid))
+        return list(found.values())
+
+    def stray_instances(self) -> set[str]:
+        """What the tags of dead pools begin with: each names one pool, which cannot come back."""
+        dead = {pid for pid, folder in self.folders.items() if folder and folder not in self.live}
+        # Whatever it says of itself, who descends from a pool that lives is that pool's.
+        dead -= {pid for members in self.members.values() for pid in members}
+        return {".".join(self.tags[pid].split(".")[:2]) + "." for pid in dead}
+
+    def _find_folders(self, known: Mapping[str, str]) -> dict[int, str | None]:
+        named = marks(FOLDER, self.tags)
+        found: dict[int, str | None] = {}
+        for pid, tag in self.tags.items():
+            mark = tag.split(".")[0]
+            folder = named.get(pid)
+            agree = folder is not None and mark_of(folder) == mark
+            found[pid] = folder if agree else known.get(mark)
+        return found
+
+    def _find_members(self, folder: str) -> set[int]:
+        said = {self.live[folder].get(name) for name in ("pid", "reaper")}
+        # A command that only looks at the lock has it open for a moment, too.
+        heads = {pid for pid in said if isinstance(pid, int)} or self.open.get(folder, set())
+        if folder in self.open:
+            heads &= self.open[folder]
+        heads &= set(self.seen)
+        tagged = {pid for pid, its in self.folders.items() if its == folder}
+        return heads | tagged | descendants(heads | tagged, self.seen)
+
+    def _ancestor(self, pid: int) -> int | None:
+        """The nearest process upwards, itself included, that carries a tag."""
+        on_the_way = set()
+        while pid in self.seen and pid not in on_the_way:
+            if pid in self.tags:
+                return pid
+            on_the_way.add(pid)
+            pid = self.seen[pid].parent
+        return None
+
+    def _folder(self, pid: int) -> str | None:
+        tagged = self._ancestor(pid)
+        return None if tagged is None else self.folders[tagged]
+
+    def _row(self, pid: int, folder: str | None) -> Row:
+        one: Seen = self.seen[pid]
+        tagged = self._ancestor(pid)
+        return Row(
+            pid=pid,
+            ppid=one.parent,
+            role=self._role(pid, folder),
+            agent=None if tagged is None else _agent_of(self.tags[tagged]),
+            tag=self.tags.get(pid),
+            pool=folder,
+            root=None if folder is None else _root(folder),
+            memory_bytes=sum(memory_of(pid)),
+            age_s=round(age_s(one.id), 1),
+            command=redact(_printable(" ".join(command_line(pid)))),
+        )
+
+    def _role(self, pid: int, folder: str | None) -> str:
+        if folder is None:
+            return "unknown"
+        if folder not in self.live:
+            return "stray"
+        said = self.live[folder]
+        return {said.get("pid"): "pool", said.get("reaper"): "reaper"}.get(pid, "agent")
+
+
+def ps(base: str, as_json: bool) -> int:
+    """Print every process of every live pool of this user, and strays; returns 0."""
+    rows = Survey(base).rows()
+    if as_json:
+        print(json.dumps({"processes": [asdict(row) for row in rows]}))
+    elif rows:
+        print(_table(rows))
+    else:
+        print("no pool of this user runs, and none has left anything")
+    return 0
+
+
+def reap(base: str, as_json: bool, dry_run: bool) -> int:
+    """End strays, and nothing else; returns 1 where one would not end, else 0."""
+    survey = Survey(base)
+    instances = sorted(survey.stray_instances())
+    rows = [row for row in survey.rows() if row.role == "stray"]
+    left: list[int] = []
+    if instances and not dry_run:
+        left = trio.run(kill_until_gone, lambda: find_marked(TAG, *instances))
+    if as_json:
+        facts = {"dry_run": dry_run, "strays": [asdict(row) for row in rows], "left": left}
+        print(json.dumps(facts))
+    else:
+        print(_told(rows, left, dry_run))
+    return 1 if left else 0
+
+
+def _told(rows: list[Row], left: list[int], dry_run: bool) -> str:
+    if not rows:
+        return "there are no strays"
+    what = "would be ended" if dry_run else "ended"
+    lines = [f"{what}: {len(rows)} processes of pools that are gone", _table(rows)]
+    if left:
+        lines.append(f"these would not end: {', '.join(map(str, left))}")
+    return "\n".join(lines)
+
+
+def _table(rows: list[Row]) -> str:
+    lines = [("POOL", "ROLE", "AGENT", "PID", "PPID", "MEMORY", "AGE", "COMMAND")]
+    lines += [
+        (
+            row.root or row.pool or "?",
+            row.role,
+            row.agent or "-",
+            str(row.pid),
+            str(row.ppid),
+            f"{row.memory_bytes / 2**20:.1f} MiB",
+            _age(row.age_s),
+            row.command[:COMMAND_WIDTH],
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _age(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _state_folders(base: str) -> Iterable[str]:
+    try:
+        return [entry.path for entry in os.scandir(base) if entry.is_dir()]
+    except OSError:
+        return []
+
+
+def _agent_of(tag: str) -> str | None:
+    parts = tag.split(".", 3)
+    return _printable(parts[3]) if len(parts) == 4 else None
+
+
+def _root(folder: str) -> str | None:
+    """The project whose pool signed the folder's lock last."""
+    try:
+        signed: Any = json.loads(Path(folder, LOCK).read_bytes())
+    except (OSError, ValueError):
+        return None
+    root = signed.get("root") if isinstance(signed, Mapping) else None
+    return root if isinstance(root, str) else None
+
+
+def _printable(text: str) -> str:
+    """A process may call itself anything, and a terminal obeys what it is shown."""
+    return "".join(c if c.isprintable() else "?" for c in text)
