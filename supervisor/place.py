@@ -174,10 +174,10 @@ class Place:
         Raises:
             PlaceError: a folder cannot be made, or somebody else owns it.
         """
-        _private_folder(self.folder)
-        _private_folder(os.path.dirname(self.log))
+        private_folder(self.folder)
+        private_folder(os.path.dirname(self.log))
         if self.socket != self.link:
-            _private_folder(os.path.dirname(self.socket))
+            private_folder(os.path.dirname(self.socket))
 
     def holder(self) -> "dict[str, Any] | None":
         """What the holder of the pool's lock wrote, `{"pid": …}` or {}; None: nobody holds it."""
@@ -205,7 +205,12 @@ def holder_of(lock: str) -> "dict[str, Any] | None":
         os.close(fd)
 
 
-def _private_folder(path: str) -> None:
+def private_folder(path: str) -> None:
+    """Make the folder `path`, with those above it, for this user alone.
+
+    Raises:
+        PlaceError: it cannot be made, or somebody else owns it.
+    """
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
         facts = os.lstat(path)

@@ -18,7 +18,7 @@ from supervisor.agents import Folders
 from supervisor.frontend import FrontEnd, close, listen
 from supervisor.logs import open_log
 from supervisor.place import FOLDER, TAG, Place, built_in, settled_variables
-from supervisor.pool import ConfigFiles, Pool, PoolEvent
+from supervisor.pool import ConfigFiles, Pool, PoolEvent, TemporaryFolders
 from supervisor.process import (
     become_subreaper,
     end_everything_below,
@@ -80,7 +80,8 @@ class _Program:
         folders = Folders.resolve(root, settled, home, Path(built_in()))
         self._place = place
         self._linger = linger
-        self._pool = Pool(root, settled, files, folders, self._emit, place.mark)
+        self._temporary = TemporaryFolders(place.folder, environ)
+        self._pool = Pool(root, settled, files, folders, self._emit, place.mark, self._temporary)
         logs = self._pool.config.logs
         self._log: Any = open_log(Path(place.log), logs.level, logs.max_size, logs.keep)
         self._front_end = FrontEnd(self._pool, place, variables, self._fault)
@@ -109,6 +110,7 @@ class _Program:
         finally:
             close(self._place)
             left = await end_everything_below()
+            await self._temporary.clean()
             self._log.info("pool_ended", why=self._why, processes_left=left)
         return 1 if left else 0
 
@@ -119,6 +121,9 @@ class _Program:
         if strays:
             left = await kill_until_gone(lambda: find_marked(TAG, mark))
             self._log.warning("strays_ended", pids=sorted(strays), processes_left=left)
+        removed = await self._temporary.clean()
+        if removed:
+            self._log.warning("temporary_folders_removed", number=removed)
 
     async def _serve(self, listener: trio.SocketListener) -> None:
         async def front_end(*, task_status: trio.TaskStatus[object]) -> None:

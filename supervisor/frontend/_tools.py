@@ -111,6 +111,9 @@ class AgentRecord(BaseModel):
     ]
     pid: int | None
     memory_bytes: Annotated[int | None, Field(description="Of its whole process tree.")]
+    tmp_bytes: Annotated[
+        int | None, Field(description="Of its temporary folder, as measured after its last task.")
+    ]
     tasks_done: int
     tasks_failed: int
     restarts: Annotated[int, Field(description="Unplanned replacements of its process.")]

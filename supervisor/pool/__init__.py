@@ -9,6 +9,7 @@ from supervisor.pool.config import Config, ConfigError, ConfigFiles
 from supervisor.pool.events import PoolEvent
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
 from supervisor.pool.pool import Pool
+from supervisor.pool.temporary import TemporaryFolders
 
 __all__ = [
     "Config",
@@ -20,4 +21,5 @@ __all__ = [
     "Task",
     "TaskError",
     "TaskResult",
+    "TemporaryFolders",
 ]

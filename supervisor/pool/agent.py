@@ -108,6 +108,8 @@ class Agent:
         """How its context is reset: rewind, /clear, a new process."""
         self.tree: Tree | None = None
         """Its process and all that this started, while it owns one."""
+        self.tmp_bytes: int | None = None
+        """What its temporary folder took when that was measured last, after a task."""
         self.last_crash = ""
         """Why its worker crashed last."""
         self.launch_key: object = None

@@ -112,6 +112,8 @@ class AgentTable(_Table):
     """Bytes of memory of the whole process tree above which it is recycled after its task."""
     hard_ceiling: Size
     """Bytes of memory of the whole process tree above which it is killed at once."""
+    tmp_limit: Size
+    """Bytes of the process's temporary folder above which it is recycled after its task."""
     permission_mode: PermissionMode
     """The CLI's permission mode, where the definition names none."""
 

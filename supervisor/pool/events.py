@@ -109,6 +109,16 @@ class CeilingCrossed(PoolEvent):
 
 
 @dataclass(frozen=True)
+class TemporaryFull(PoolEvent):
+    """The temporary folder has grown past its limit: the process is recycled after the task."""
+
+    pid: int
+    limit_bytes: int
+    size_bytes: int
+    level = "warning"
+
+
+@dataclass(frozen=True)
 class SweepFailed(PoolEvent):
     """Memory could not be measured this time; it concerns every agent."""
 

@@ -25,6 +25,7 @@ from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued
 from supervisor.pool.launch import CliFinder, ignored_bypass, permission_mode
 from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
+from supervisor.pool.temporary import TemporaryFolders
 from supervisor.pool.worker import Launch, Surroundings, Worker
 from supervisor.process import measure_trees
 from supervisor.tree import (
@@ -55,6 +56,7 @@ class Pool:
         folders: Folders,
         emit: Callable[[PoolEvent], None],
         mark: str,
+        temporary: TemporaryFolders | None = None,
     ) -> None:
         """A wrong configuration does not stop a pool: it starts degraded, and says so.
 
@@ -66,6 +68,7 @@ class Pool:
             emit: called with each event.
             mark: what the tag of each of its processes begins with; by it the next pool of the
                 same place finds what a killed one left.
+            temporary: where processes get folders for their temporary files.
         """
         self.root = root
         """The project."""
@@ -96,6 +99,7 @@ class Pool:
             mark=f"{mark}.{uuid.uuid4().hex[:8]}",
             starting=trio.Semaphore(self._config.pool.spawn_limit or os.cpu_count() or 1),
             emit=emit,
+            temporary=temporary,
         )
         self._governor = MemoryGovernor(self._watched, emit)
         self._tree = AgentTree(lambda: self._config, self._agents, self._work, emit)
@@ -435,6 +439,7 @@ class Pool:
             "state": agent.state,
             "pid": agent.ready.pid if agent.ready else None,
             "memory_bytes": None,
+            "tmp_bytes": agent.tmp_bytes,
             "tasks_done": agent.figures.tasks_done,
             "tasks_failed": agent.figures.tasks_failed,
             "restarts": agent.figures.restarts,

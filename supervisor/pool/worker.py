@@ -17,13 +17,14 @@ from typing import Literal
 import trio
 
 from supervisor.agents import AgentDefinition
-from supervisor.place import TAG
+from supervisor.place import TAG, PlaceError
 from supervisor.pool.agent import Agent, Ready, Tree
 from supervisor.pool.agent_process import AgentProcess, ProcessGoneError
 from supervisor.pool.config import AgentTable
 from supervisor.pool.events import (
     PoolEvent,
     TaskStarted,
+    TemporaryFull,
     WorkerExited,
     WorkerReady,
     WorkerStarted,
@@ -38,6 +39,7 @@ from supervisor.pool.launch import (
     permission_mode,
 )
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
+from supervisor.pool.temporary import TemporaryFolders, size_of, variables
 from supervisor.process import Child, Command
 from supervisor.protocol import TurnResult
 
@@ -72,6 +74,8 @@ class Surroundings:
     """Places for processes that are starting."""
     emit: Callable[[PoolEvent], None]
     """Where events go."""
+    temporary: TemporaryFolders | None = None
+    """Where processes get a folder for temporary files; None: they share everybody's."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ class Worker:
         self._cut_off: CutOff | None = None
         self._recycle = False
         self._in_use = False
+        self._tmp: Path | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve the agent's queue until cancelled.
@@ -225,12 +230,34 @@ class Worker:
         try:
             began = time.monotonic()
             try:
+                await self._make_tmp()
                 child = await Child.start(self._command(launch))
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, PlaceError) as error:
                 return self._start_failed(f"cannot be started: {error}", ())
             return await self._use(child, launch, slot, began)
         finally:
             slot.release()
+            await self._remove_tmp()
+
+    async def _make_tmp(self) -> None:
+        if self._around.temporary is not None:
+            self._tmp = await self._around.temporary.make(self._agent.name)
+            self._agent.tmp_bytes = 0
+
+    async def _remove_tmp(self) -> None:
+        if self._around.temporary is not None and self._tmp is not None:
+            await self._around.temporary.remove(self._tmp)
+            self._tmp = self._agent.tmp_bytes = None
+
+    async def _measure_tmp(self, pid: int) -> None:
+        """Recycle the process after the task in hand if its temporary files take too much."""
+        if self._tmp is None:
+            return
+        size = self._agent.tmp_bytes = await size_of(self._tmp)
+        limit = self._settings.tmp_limit
+        if size > limit:
+            self._around.emit(TemporaryFull(self._agent.name, pid, limit, size))
+            self._recycle = True
 
     def _command(self, launch: Launch) -> Command:
         return Command(
@@ -241,7 +268,8 @@ class Worker:
                 ),
             ),
             cwd=self._around.root,
-            env=environment(self._around.environ, launch.mode),
+            env=environment(self._around.environ, launch.mode)
+            | (variables(self._tmp) if self._tmp is not None else {}),
             tag_variable=TAG,
             tag=f"{self._around.mark}.{next(_numbers)}.{self._agent.name}",
         )
@@ -363,8 +391,9 @@ class Worker:
             if not await process.reset(self._settings.control_timeout):
                 return End("replace")
             if result is None or (result.turns or 0) > 1:
-                # It used tools, and a command may have left something running.
+                # It used tools, and a command may have left something running, or files.
                 await process.child.end_strangers()
+                await self._measure_tmp(process.child.pid)
         except ProcessGoneError:
             return End("idle")
         finally:

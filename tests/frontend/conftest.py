@@ -22,6 +22,7 @@ ROW: dict[str, Any] = {
     "state": "idle",
     "pid": 7,
     "memory_bytes": 1024,
+    "tmp_bytes": 0,
     "tasks_done": 3,
     "tasks_failed": 1,
     "restarts": 0,
