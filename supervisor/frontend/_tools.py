@@ -127,6 +127,13 @@ class AgentRecord(BaseModel):
             "(its CLI can do neither: about a second a task); unknown before its first process."
         ),
     ]
+    watched_by: Annotated[
+        str,
+        Field(
+            description="How a hung process is found out: ping, or process state (its CLI answers "
+            "no ping); unknown before it has been asked."
+        ),
+    ]
     origin: Annotated[str, Field(description="Where its definition came from.")]
     source: Annotated[str, Field(description="The file of its definition.")]
     warnings: list[str]

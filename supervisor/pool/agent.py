@@ -106,6 +106,8 @@ class Agent:
         """Seconds since the epoch at which that process was started."""
         self.reset_by = "unknown"
         """How its context is reset: rewind, /clear, a new process."""
+        self.watched_by = "unknown"
+        """How it is found out that its process hangs: ping, process state."""
         self.tree: Tree | None = None
         """Its process and all that this started, while it owns one."""
         self.tmp_bytes: int | None = None

@@ -103,6 +103,7 @@ class AgentProcess:
         self._writing = trio.Lock()
         self._torn = False
         self._written_since_task = 0
+        self._outputs = 0
         self._answers, self._answers_due = trio.open_memory_channel[bytes](math.inf)
 
     # what its owner runs
@@ -129,6 +130,11 @@ class AgentProcess:
     def reset_by(self) -> str:
         """How its context is reset, as far as that has been found out."""
         return self.capabilities.reset_by()
+
+    @property
+    def watched_by(self) -> str:
+        """How it is found out that it hangs, as far as that has been found out."""
+        return self.capabilities.watched_by()
 
     # operations
 
@@ -170,6 +176,17 @@ class AgentProcess:
         if self._result is None:
             raise ProcessGoneError
         return self._result
+
+    async def ping(self, timeout_s: float) -> bool:
+        """Ask for a sign of life; False: there was none for `timeout_s`, not even output.
+
+        Raises:
+            ProcessGoneError: the process ended instead, or can be told nothing any more.
+        """
+        output_before = self._outputs
+        if await self._control("mcp_status", timeout_s) is not None:
+            return True
+        return self._outputs > output_before
 
     async def interrupt(self, grace_s: float) -> bool:
         """Interrupt the task in hand; True: it ended within `grace_s`, by a result.
@@ -333,6 +350,7 @@ class AgentProcess:
     async def _read_stdout(self) -> None:
         try:
             while data := await self.child.stdout.receive_some(CHUNK):
+                self._outputs += 1
                 for event in self._session.receive(data):
                     self._note(event)
                 self._poke()

@@ -114,6 +114,16 @@ class AgentTable(_Table):
     """Bytes of memory of the whole process tree above which it is killed at once."""
     tmp_limit: Size
     """Bytes of the process's temporary folder above which it is recycled after its task."""
+    max_growth: Size
+    """Bytes that a process may have grown since it became ready; 0: any."""
+    max_tasks: Annotated[int, Field(ge=0)]
+    """Tasks after which a process is recycled; 0: any number."""
+    max_age: Duration
+    """Seconds after which a process is recycled, once it is idle; 0: any."""
+    max_idle: Duration
+    """Seconds without a task after which a process is ended; 0: it is kept."""
+    liveness_timeout: Duration
+    """Seconds that a process may leave a ping unanswered before it counts as hung; 0: any."""
     permission_mode: PermissionMode
     """The CLI's permission mode, where the definition names none."""
 

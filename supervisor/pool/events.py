@@ -52,6 +52,32 @@ class WorkerRestarted(PoolEvent):
 
 
 @dataclass(frozen=True)
+class WorkerRecycled(PoolEvent):
+    """A process is replaced, or ended, as planned."""
+
+    pid: int
+    why: str
+
+
+@dataclass(frozen=True)
+class WorkerHung(PoolEvent):
+    """A process answers nothing: it is killed."""
+
+    pid: int
+    reason: str
+    level = "warning"
+
+
+@dataclass(frozen=True)
+class SpawnDelayed(PoolEvent):
+    """The machine had no room for a process for a moment; it is tried again."""
+
+    reason: str
+    delay_s: float
+    level = "warning"
+
+
+@dataclass(frozen=True)
 class AgentDown(PoolEvent):
     """An agent's supervisor has given up."""
 

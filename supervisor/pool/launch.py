@@ -103,6 +103,8 @@ class Capabilities:
     """Its `/clear` clears, by the evidence."""
     clear_failures: int = 0
     """How often it did not, before it ever did."""
+    ping: bool | None = None
+    """It answers when it is asked whether it lives."""
     end_session: bool | None = None
     """It ends in order when it is asked to."""
     unknown_options: set[str] = field(default_factory=set)
@@ -115,6 +117,12 @@ class Capabilities:
         if self.clear:
             return "/clear"
         return "unknown" if self.rewind is None or self.clear is None else "new process"
+
+    def watched_by(self) -> str:
+        """How it is found out that a process of it hangs, in words."""
+        if self.ping is None:
+            return "unknown"
+        return "ping" if self.ping else "process state"
 
 
 @dataclass(frozen=True)

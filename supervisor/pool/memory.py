@@ -41,6 +41,8 @@ class Watched:
     """Its ceilings."""
     worker: Worker
     """Whom to tell."""
+    is_ready: bool = False
+    """Its start is over."""
 
 
 class MemoryGovernor:
@@ -53,6 +55,7 @@ class MemoryGovernor:
         self._watched = watched
         self._emit = emit
         self._told_soft: set[str] = set()
+        self._sizes_at_first: dict[str, int] = {}
 
     async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
         """Sweep until cancelled."""
@@ -70,6 +73,7 @@ class MemoryGovernor:
         """Measure every tree once, and act; returns the seconds until the next sweep is due."""
         watched = {one.tree.tag: one for one in self._watched()}
         self._told_soft &= set(watched)
+        self._sizes_at_first = {t: s for t, s in self._sizes_at_first.items() if t in watched}
         if not watched:
             return LONGEST_S
         leaders = {tag: one.tree.pid for tag, one in watched.items()}
@@ -90,8 +94,18 @@ class MemoryGovernor:
         if size > soft and one.tree.tag not in self._told_soft:
             self._told_soft.add(one.tree.tag)
             self._cross(one, "soft", soft, size)
-            one.worker.over_soft_ceiling()
+            one.worker.recycle("it was over its soft ceiling")
+        self._judge_growth(one, size)
         return hard - size
+
+    def _judge_growth(self, one: Watched, size: int) -> None:
+        """Recycle one that has grown too much since it was first seen ready."""
+        limit = one.settings.max_growth
+        if not limit or not one.is_ready:
+            return
+        at_first = self._sizes_at_first.setdefault(one.tree.tag, size)
+        if size - at_first > limit:
+            one.worker.recycle(f"it had grown by {_mib(size - at_first)}")
 
     def _cross(self, one: Watched, ceiling: str, limit: int, size: int) -> None:
         self._emit(CeilingCrossed(one.agent, one.tree.pid, ceiling, limit, size))

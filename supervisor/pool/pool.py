@@ -333,7 +333,9 @@ class Pool:
 
     def _watched(self) -> list[Watched]:
         return [
-            Watched(name, agent.tree, self.settings(name), self._workers[name])
+            Watched(
+                name, agent.tree, self.settings(name), self._workers[name], agent.ready is not None
+            )
             for name, agent in self._agents.items()
             if agent.tree is not None and name in self._workers
         ]
@@ -447,6 +449,7 @@ class Pool:
             "uptime_s": round(time.time() - agent.started_at, 1) if agent.started_at else None,
             "queue_length": len(agent.queue),
             "reset_by": agent.reset_by,
+            "watched_by": agent.watched_by,
             "origin": entry.origin,
             "source": str(entry.source),
             "warnings": [],

@@ -5,6 +5,7 @@ replacement and an eviction happen inside it; only an *unplanned* end of the pro
 worker too, as a crash, for the supervisor to deal with.
 """
 
+import errno
 import math
 import signal
 import time
@@ -23,10 +24,13 @@ from supervisor.pool.agent_process import AgentProcess, ProcessGoneError
 from supervisor.pool.config import AgentTable
 from supervisor.pool.events import (
     PoolEvent,
+    SpawnDelayed,
     TaskStarted,
     TemporaryFull,
     WorkerExited,
+    WorkerHung,
     WorkerReady,
+    WorkerRecycled,
     WorkerStarted,
 )
 from supervisor.pool.launch import (
@@ -38,6 +42,7 @@ from supervisor.pool.launch import (
     environment,
     permission_mode,
 )
+from supervisor.pool.liveness import hang
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
 from supervisor.pool.temporary import TemporaryFolders, size_of, variables
 from supervisor.process import Child, Command
@@ -47,6 +52,12 @@ SWEEP_AFTER_S = 1.0
 """Idle seconds after which what tasks have left running is looked for, though no tool was used.
 
 A look at all processes takes milliseconds, which is too long for each of many small tasks."""
+
+SCARCE = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What a start fails with when the machine has no room for it at the moment."""
+
+SCARCE_WAIT_S = (0.1, 5.0)
+"""How long the first wait for room is, and the longest; each is twice the one before."""
 
 UNSENT_LIMIT = 3
 """Processes that may die before a task's line is written whole, until the task ends with it."""
@@ -109,8 +120,9 @@ class Worker:
         self._life = trio.CancelScope()
         self._resets: list[trio.Event] = []
         self._cut_off: CutOff | None = None
-        self._recycle = False
+        self._recycle: str | None = None
         self._in_use = False
+        self._resting = False  # its last process was ended because nobody needs one
         self._tmp: Path | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
@@ -155,9 +167,9 @@ class Worker:
         self._cut(CutOff(error, replace=False, in_order=True))
         await done.wait()
 
-    def over_soft_ceiling(self) -> None:
+    def recycle(self, why: str) -> None:
         """Recycle the process after the task in hand; before its first task that is no use."""
-        self._recycle = True
+        self._recycle = why
         self._agent.poke()
 
     def over_hard_ceiling(self, error: TaskError) -> None:
@@ -200,8 +212,9 @@ class Worker:
             crash = await self._own_process(launch)
             if crash is not None:
                 return crash
-            self._agent.figures.recycles += 1
-            self._agent.eager = True
+            if not self._resting:
+                self._agent.figures.recycles += 1
+                self._agent.eager = True
 
     def _prepare(self) -> Launch:
         definition = self._around.define(self._agent.name)
@@ -231,13 +244,28 @@ class Worker:
             began = time.monotonic()
             try:
                 await self._make_tmp()
-                child = await Child.start(self._command(launch))
+                child = await self._spawn(self._command(launch))
             except (OSError, ValueError, PlaceError) as error:
                 return self._start_failed(f"cannot be started: {error}", ())
             return await self._use(child, launch, slot, began)
         finally:
             slot.release()
             await self._remove_tmp()
+
+    async def _spawn(self, command: Command) -> Child:
+        """Start it; what the machine has no room for now is tried again, and is no crash."""
+        wait_s, longest_s = SCARCE_WAIT_S
+        while True:
+            try:
+                return await Child.start(command)
+            except OSError as error:
+                if error.errno not in SCARCE:
+                    raise
+                self._around.emit(SpawnDelayed(self._agent.name, str(error), wait_s))
+                for task in self._agent.queue:
+                    task.doing.value = f"waiting for room for its process: {error.strerror}"
+                await trio.sleep(wait_s)
+                wait_s = min(2 * wait_s, longest_s)
 
     async def _make_tmp(self) -> None:
         if self._around.temporary is not None:
@@ -257,7 +285,7 @@ class Worker:
         limit = self._settings.tmp_limit
         if size > limit:
             self._around.emit(TemporaryFull(self._agent.name, pid, limit, size))
-            self._recycle = True
+            self._recycle = "its temporary files took too much"
 
     def _command(self, launch: Launch) -> Command:
         return Command(
@@ -282,7 +310,7 @@ class Worker:
         process = AgentProcess(child, agent.name, capabilities, self._around.emit, agent.poke)
         agent.started_at = time.time()
         agent.tree = Tree(child.tag, child.pid)
-        self._recycle = False
+        self._recycle = None
         self._around.emit(WorkerStarted(agent.name, child.pid))
         end = End("reset")
         # A process that is to end in order must be listened to until it has.
@@ -301,6 +329,7 @@ class Worker:
                     status = await self._end(process, end)
                 finally:
                     attending.cancel()
+        self._resting = end.kind == "rest"
         return self._crash(process, end, status)
 
     async def _end(self, process: AgentProcess, end: "End") -> int | None:
@@ -308,13 +337,10 @@ class Worker:
         agent = self._agent
         agent.ready = agent.started_at = agent.tree = None
         with trio.CancelScope(shield=True):
-            if (self._cut_off is None or self._cut_off.in_order) and end.kind in (
-                "reset",
-                "replace",
-            ):
+            if (self._cut_off is None or self._cut_off.in_order) and end.in_order:
                 await process.end_in_order(self._settings.shutdown)
-            planned = end.kind in ("reset", "replace", "unresponsive")
-            status = await process.end(planned or end.kind == "silent start")
+            planned = end.planned and (self._cut_off is None or self._cut_off.blameless)
+            status = await process.end(end.planned or end.kind == "silent start")
         self._around.emit(WorkerExited(agent.name, process.child.pid, status, planned))
         return status
 
@@ -333,24 +359,43 @@ class Worker:
         agent.state = "idle"
         agent.eager = False
         self._around.emit(WorkerReady(agent.name, agent.ready.pid, agent.ready.ready_s))
-        return await self._serve_all(process, launch, agent.ready)
+        ends: list[End] = []
+        async with trio.open_nursery() as beside:
+            beside.start_soon(self._watch_liveness, process)
+            ends.append(await self._serve_all(process, launch, agent.ready))
+            beside.cancel_scope.cancel()
+        return ends[0]
+
+    async def _watch_liveness(self, process: AgentProcess) -> None:
+        timeout_s = self._settings.liveness_timeout
+        if not timeout_s:
+            return
+        hung = await hang(process, timeout_s)
+        agent = self._agent
+        self._around.emit(WorkerHung(agent.name, process.child.pid, hung.in_words))
+        error = TaskError(
+            "agent_hung",
+            f'the process of "{agent.name}" {hung.in_words}, so it was killed.',
+            "It is being restarted. The task may have had effects: look before you send it again.",
+            {"pid": process.child.pid, "waited_s": round(hung.waited_s, 1)},
+        )
+        self._cut(CutOff(error, replace=True, blameless=False))
 
     async def _serve_all(self, process: AgentProcess, launch: Launch, ready: Ready) -> "End":
         agent = self._agent
-        served = swept = False
+        life = Service(trio.current_time())
         while True:
             if process.gone:
                 return End("idle")
             agent.answer_warmups(ready)
-            agent.state = "idle"
-            if self._recycle and served:
+            agent.state, agent.watched_by = "idle", process.watched_by
+            why = self._recycle if life.tasks else None
+            if why := why or life.used_up(self._settings):
+                self._around.emit(WorkerRecycled(agent.name, process.child.pid, why))
                 return End("replace")
             if not agent.queue:
-                with trio.move_on_after(math.inf if swept or not served else SWEEP_AFTER_S) as idle:
-                    await agent.wait_poked()
-                if idle.cancelled_caught:
-                    swept = True
-                    await process.child.end_strangers()
+                if (end := await self._idle(process, life)) is not None:
+                    return end
                 continue
             try:
                 if self._around.define(agent.name).digest != launch.definition.digest:
@@ -360,10 +405,26 @@ class Worker:
                 continue
             task = agent.take()
             if task is not None:
-                served, swept = True, False
                 end = await self._serve(process, task)
                 if end is not None:
                     return end
+                life.has_served()
+
+    async def _idle(self, process: AgentProcess, life: "Service") -> "End | None":
+        """Wait for work, or for what is due without any."""
+        due = life.next_due(self._settings)
+        with trio.move_on_at(due) as idle:
+            await self._agent.wait_poked()
+        if not idle.cancelled_caught:
+            return None
+        if life.is_idle_too_long(self._settings):
+            why = f"it had no task for {self._settings.max_idle:g} s"
+            self._around.emit(WorkerRecycled(self._agent.name, process.child.pid, why))
+            return End("rest")
+        if life.unswept:
+            life.unswept = False
+            await process.child.end_strangers()
+        return None
 
     # one task
 
@@ -529,20 +590,68 @@ class CutOff:
 class End:
     """Why a process is ended or has ended."""
 
-    kind: Literal["reset", "replace", "unresponsive", "start", "silent start", "idle", "task"]
-    """The first three: we end it. The others: it failed, and when."""
+    kind: Literal[
+        "reset", "rest", "replace", "unresponsive", "start", "silent start", "idle", "task"
+    ]
+    """The first four: we end it. The others: it failed, and when."""
     task: Task | None = None
     """The task in hand."""
 
     @property
     def in_order(self) -> bool:
         """It can be asked to end before it is killed."""
-        return self.kind in ("reset", "replace")
+        return self.kind in ("reset", "rest", "replace")
 
     @property
     def planned(self) -> bool:
         """It is no crash."""
         return self.in_order or self.kind == "unresponsive"
+
+
+@dataclass
+class Service:
+    """What a process has served since it became ready, and what is due for it. Trio's clock."""
+
+    ready_at: float
+    """When it became ready."""
+    tasks: int = 0
+    """Tasks that it has brought to their outcome."""
+    unswept: bool = False
+    """What its tasks have left running has not been looked for while it was idle."""
+
+    def __post_init__(self) -> None:
+        self._idle_since = self.ready_at
+
+    def has_served(self) -> None:
+        """A task has ended, and the context is reset."""
+        self.tasks += 1
+        self.unswept = True
+        self._idle_since = trio.current_time()
+
+    def used_up(self, settings: AgentTable) -> str | None:
+        """Why it is to be recycled, if it is."""
+        if settings.max_tasks and self.tasks >= settings.max_tasks:
+            return f"it had served {self.tasks} tasks"
+        if settings.max_age and trio.current_time() >= self.ready_at + settings.max_age:
+            return f"it was older than {settings.max_age:g} s"
+        return None
+
+    def is_idle_too_long(self, settings: AgentTable) -> bool:
+        """Whether it has had no task for `max_idle`."""
+        return bool(
+            settings.max_idle and trio.current_time() >= self._idle_since + settings.max_idle
+        )
+
+    def next_due(self, settings: AgentTable) -> float:
+        """When something is due if no task comes; `math.inf`: nothing is."""
+        dues = [math.inf]
+        if self.unswept:
+            dues.append(self._idle_since + SWEEP_AFTER_S)
+        if settings.max_age:
+            dues.append(self.ready_at + settings.max_age)
+        if settings.max_idle:
+            dues.append(self._idle_since + settings.max_idle)
+        return min(dues)
 
 
 class StartSlot:

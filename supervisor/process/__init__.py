@@ -7,6 +7,7 @@ that descends from the process, is left.
 
 from supervisor.process._child import Child, Command
 from supervisor.process._kill import find_marked, find_tree, kill_exactly, kill_until_gone
+from supervisor.process._machine import is_stopped, pressure
 from supervisor.process._measure import ProcessMemory, TreeMemory, measure_trees
 from supervisor.process._reaper import (
     become_subreaper,
@@ -40,12 +41,14 @@ __all__ = [
     "end_everything_below",
     "find_marked",
     "find_tree",
+    "is_stopped",
     "kill_exactly",
     "kill_until_gone",
     "marks",
     "measure_trees",
     "memory_of",
     "open_files",
+    "pressure",
     "reap_adopted_forever",
     "scan",
     "tagged",

@@ -30,6 +30,7 @@ ROW: dict[str, Any] = {
     "uptime_s": 1.5,
     "queue_length": 0,
     "reset_by": "rewind",
+    "watched_by": "ping",
     "origin": "project",
     "source": "/project/.claude/agents/scout.md",
     "warnings": [],

@@ -1,0 +1,32 @@
+"""The state of the machine: how hard it is pressed, and whether a process is stopped."""
+
+import psutil
+
+PRESSURES = ("/proc/pressure/cpu", "/proc/pressure/memory")
+
+
+def pressure() -> float:
+    """Percent of the last ten seconds in which somebody waited for CPU or memory, 0 to 100.
+
+    0 where the kernel does not tell (no PSI: macOS, older Linux).
+    """
+    return max(map(_average, PRESSURES))
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether the process has been stopped by a signal or a debugger; False where it is gone."""
+    try:
+        status: str = psutil.Process(pid).status()
+    except psutil.Error:
+        return False
+    return status in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+
+
+def _average(path: str) -> float:
+    # some avg10=1.53 avg60=0.87 avg300=0.29 total=123456
+    try:
+        with open(path) as file:
+            words = file.readline().split()
+    except OSError:
+        return 0.0
+    return next((float(w.removeprefix("avg10=")) for w in words if w.startswith("avg10=")), 0.0)
