@@ -7,6 +7,8 @@ One pool serves one project *root*, and keeps everything in one *state folder* (
         start.lock   held by a relay while it starts a pool, so that only one does
         pool.sock    the pool's socket (a link where the path would be too long to bind)
         pool.err     what the pool printed before its log was open
+        cgroup       where the pool's agents have their cgroups, if they have any
+        tmp          leads to where they have their temporary files
         log/         the structured log
 
 The relay imports this module, so it uses the standard library alone, and little of it.
@@ -159,6 +161,10 @@ class Place:
         self.mark = mark_of(self.folder)
         """What the tag of every process of this place's pools begins with, one after the other."""
         self.lock = os.path.join(self.folder, LOCK)
+        self.cgroup = f"agent-pool-{self.mark}"
+        """The name of the cgroup that its agents are in, where there is one."""
+        self.cgroup_note = os.path.join(self.folder, "cgroup")
+        """Says where that cgroup is."""
         self.start_lock = os.path.join(self.folder, "start.lock")
         self.errors = os.path.join(self.folder, "pool.err")
         self.log = os.path.join(self.folder, "log", "pool.jsonl")
@@ -178,6 +184,15 @@ class Place:
         private_folder(os.path.dirname(self.log))
         if self.socket != self.link:
             private_folder(os.path.dirname(self.socket))
+
+    def noted_cgroup(self) -> "str | None":
+        """The folder of the cgroup that a pool of this place has noted, or None."""
+        try:
+            with open(self.cgroup_note, encoding="utf-8") as file:
+                path = file.read()
+        except OSError:
+            return None
+        return path if os.path.basename(path) == self.cgroup else None
 
     def holder(self) -> "dict[str, Any] | None":
         """What the holder of the pool's lock wrote, `{"pid": …}` or {}; None: nobody holds it."""

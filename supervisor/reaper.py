@@ -64,12 +64,13 @@ _above: "int | None" = None
 """In the pool: the pid of its reaper."""
 
 
-def guard(pool: "Callable[[], int]") -> int:
+def guard(pool: "Callable[[], int]", afterwards: "Callable[[], None]") -> int:
     """Run `pool` below an outer reaper; returns its exit status.
 
     Returns twice: in the pool's process when `pool` is over, and in this one, which becomes the
-    reaper, once nothing of the pool is left. A pool that was ended by a signal has its reaper end
-    by the same. The reaper's status is 1 where the pool's is 0, but something would not end.
+    reaper, once nothing of the pool is left and `afterwards` is over. A pool that was ended by a
+    signal has its reaper end by the same. The reaper's status is 1 where the pool's is 0, but
+    something would not end.
 
     Call it while there is one thread. Children that this process has already are left alone.
     """
@@ -93,6 +94,7 @@ def guard(pool: "Callable[[], int]") -> int:
     died = os.waitid(os.P_PID, pid, os.WEXITED)
     assert died is not None
     late, left_late = _end_below(inherited | left)
+    afterwards()
     _tell(died, ended | late, left | left_late)
     if died.si_code != os.CLD_EXITED:
         return _end_by(died.si_status)

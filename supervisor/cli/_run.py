@@ -22,9 +22,11 @@ from supervisor.pool import ConfigFiles, Pool, PoolEvent, TemporaryFolders
 from supervisor.process import (
     become_subreaper,
     end_everything_below,
+    end_subtree,
     find_marked,
     kill_until_gone,
     reap_adopted_forever,
+    use_cgroups,
 )
 from supervisor.tree import ChildExited, ChildSpec, Event, Supervisor, SupervisorFlags
 
@@ -104,6 +106,7 @@ class _Program:
                 nursery.start_soon(reap_adopted_forever)
                 nursery.start_soon(self._end_at_once, nursery.cancel_scope)
                 await self._end_strays()
+                self._use_cgroup()
                 # Whoever started this program waits for the socket.
                 await self._serve(listen(self._place))
                 nursery.cancel_scope.cancel()
@@ -111,19 +114,32 @@ class _Program:
             close(self._place)
             left = await end_everything_below()
             await self._temporary.clean()
+            self._end_cgroup()
             self._log.info("pool_ended", why=self._why, processes_left=left)
         return 1 if left else 0
 
     async def _end_strays(self) -> None:
         """End what a pool of this place that was killed has left: nobody else would."""
         mark = f"{self._place.mark}."
-        strays = find_marked(TAG, mark)
+        strays = set(find_marked(TAG, mark)) | self._end_cgroup()
         if strays:
             left = await kill_until_gone(lambda: find_marked(TAG, mark))
             self._log.warning("strays_ended", pids=sorted(strays), processes_left=left)
         removed = await self._temporary.clean()
         if removed:
             self._log.warning("temporary_folders_removed", number=removed)
+
+    def _use_cgroup(self) -> None:
+        path = use_cgroups(self._place.cgroup)
+        if path is not None:
+            Path(self._place.cgroup_note).write_text(str(path))
+
+    def _end_cgroup(self) -> set[int]:
+        """End who is left in the cgroup of the pool before this one, and remove it."""
+        path = self._place.noted_cgroup()  # it may be wherever that pool was started
+        found = end_subtree(Path(path)) if path is not None else set()
+        Path(self._place.cgroup_note).unlink(missing_ok=True)
+        return found
 
     async def _serve(self, listener: trio.SocketListener) -> None:
         async def front_end(*, task_status: trio.TaskStatus[object]) -> None:

@@ -3,8 +3,10 @@
 What is imported here stays in the outer reaper for as long as the pool lives, so it is little.
 """
 
+import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 from supervisor import reaper
 from supervisor.cli._lock import Busy, sign_lock, take_lock
@@ -44,7 +46,15 @@ def run(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int
 
         return serve(place, environ, cwd, linger)
 
-    return reaper.guard(pool)
+    return reaper.guard(pool, lambda: _remove_cgroup(place))
+
+
+def _remove_cgroup(place: Place) -> None:
+    """A pool that was killed leaves it; nobody is in it any more."""
+    path = place.noted_cgroup()
+    for folder, _, _ in os.walk(path, topdown=False) if path is not None else ():
+        with suppress(OSError):
+            os.rmdir(folder)
 
 
 def _fail(message: str) -> int:

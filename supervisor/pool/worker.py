@@ -300,6 +300,7 @@ class Worker:
             | (variables(self._tmp) if self._tmp is not None else {}),
             tag_variable=TAG,
             tag=f"{self._around.mark}.{next(_numbers)}.{self._agent.name}",
+            memory_limit=self._settings.hard_ceiling,
         )
 
     async def _use(

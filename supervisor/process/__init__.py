@@ -5,6 +5,7 @@ it starts inherits. `Child.end` is over only when nothing that carries the tag, 
 that descends from the process, is left.
 """
 
+from supervisor.process._cgroup import end_subtree, use_cgroups
 from supervisor.process._child import Child, Command
 from supervisor.process._kill import find_marked, find_tree, kill_exactly, kill_until_gone
 from supervisor.process._machine import is_stopped, pressure
@@ -39,6 +40,7 @@ __all__ = [
     "command_line",
     "descendants",
     "end_everything_below",
+    "end_subtree",
     "find_marked",
     "find_tree",
     "is_stopped",
@@ -52,4 +54,5 @@ __all__ = [
     "reap_adopted_forever",
     "scan",
     "tagged",
+    "use_cgroups",
 ]

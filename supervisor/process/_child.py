@@ -11,9 +11,11 @@ from pathlib import Path
 
 import trio
 
+from supervisor.process._cgroup import Leaf, make_leaf
 from supervisor.process._kill import GIVE_UP_S, find_tree, kill_until_gone
+from supervisor.process._launcher import check_program, dying_with_us
 from supervisor.process._reaper import register, unregister
-from supervisor.process._scan import Seen
+from supervisor.process._scan import Seen, look
 from supervisor.process._spawner import spawner
 
 
@@ -31,6 +33,8 @@ class Command:
     """The name of the environment variable that marks the tree."""
     tag: str
     """The mark: a value never used for another start."""
+    memory_limit: int | None = None
+    """Bytes that the kernel is to hold the tree to, where it can; None: no limit."""
 
 
 class Child:
@@ -39,7 +43,9 @@ class Child:
     Made by `start`. `end` must be called once, whatever happened before: it alone reaps.
     """
 
-    def __init__(self, command: Command, popen: "subprocess.Popen[bytes]") -> None:
+    def __init__(
+        self, command: Command, popen: "subprocess.Popen[bytes]", leaf: Leaf | None = None
+    ) -> None:
         assert popen.stdin
         assert popen.stdout
         assert popen.stderr
@@ -56,6 +62,7 @@ class Child:
             pipe.close()
         self._command = command
         self._popen = popen
+        self._leaf = leaf
         self._exited = False
         self._awaiting = trio.Lock()
         self._status: int | None = None
@@ -64,14 +71,26 @@ class Child:
     async def start(command: Command) -> "Child":
         """Start `command` in a session of its own, its pipes to us.
 
+        It is killed when this program dies, and has a cgroup of its own, where that can be had.
+
         Raises:
             OSError: it cannot be started; `filename` and `strerror` say what and why.
             ValueError: an argument or a variable holds a zero byte.
         """
 
-        def spawn() -> "subprocess.Popen[bytes]":
+        def spawn() -> "tuple[subprocess.Popen[bytes], Leaf | None]":
+            check_program(command.argv[0], command.cwd, command.env)
+            leaf = make_leaf(command.tag, command.memory_limit)
+            try:
+                return popen_in(leaf), leaf
+            except BaseException:
+                if leaf is not None:
+                    leaf.remove()
+                raise
+
+        def popen_in(leaf: Leaf | None) -> "subprocess.Popen[bytes]":
             popen = subprocess.Popen(
-                command.argv,
+                dying_with_us(command.argv if leaf is None else leaf.command(command.argv)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -82,11 +101,11 @@ class Child:
             register(popen.pid)
             return popen
 
-        popen = await spawner().run(spawn)
+        popen, leaf = await spawner().run(spawn)
         try:
-            return Child(command, popen)
+            return Child(command, popen, leaf)
         except OSError:  # no descriptors left
-            await spawner().run(lambda: _abandon(popen))
+            await spawner().run(lambda: _abandon(popen, leaf))
             raise
 
     async def exited(self) -> None:
@@ -119,16 +138,27 @@ class Child:
     async def _kill_tree(self) -> None:
         # First looked for while all of it lives: what the dead leave behind descends from nobody.
         # The leader is reaped last: until then its group cannot be anybody else's.
-        await kill_until_gone(self._find_tree)
+        await kill_until_gone(self._find_tree_and_kill_leaf)
         with trio.move_on_after(GIVE_UP_S):
             await self.exited()
         self._status = await spawner().run(self._reap)
+        if self._leaf is not None:
+            self._leaf.remove()
         for pipe in (self.stdin, self.stdout, self.stderr):
             await pipe.aclose()
 
     def _find_tree(self) -> dict[int, Seen]:
         leader = self.pid if self._popen.returncode is None else None
-        return find_tree(self._command.tag_variable, self._command.tag, leader)
+        found = find_tree(self._command.tag_variable, self._command.tag, leader)
+        inside = {pid: look(pid) for pid in self._leaf.pids()} if self._leaf is not None else {}
+        return found | {p: seen for p, seen in inside.items() if seen and not seen.zombie}
+
+    def _find_tree_and_kill_leaf(self) -> dict[int, Seen]:
+        # In this order: who has left the leaf descends from somebody only while that one lives.
+        found = self._find_tree()
+        if self._leaf is not None:
+            self._leaf.kill()
+        return found
 
     def _find_strangers(self) -> dict[int, Seen]:
         tree = self._find_tree()
@@ -173,9 +203,11 @@ else:
         await trio.lowlevel.wait_kevent(pid, select.KQ_FILTER_PROC, abort)
 
 
-def _abandon(popen: "subprocess.Popen[bytes]") -> None:
+def _abandon(popen: "subprocess.Popen[bytes]", leaf: Leaf | None) -> None:
     with popen:  # closes its pipes and reaps it
         os.killpg(popen.pid, signal.SIGKILL)
+    if leaf is not None:
+        leaf.remove()
     unregister(popen.pid)
 
 
