@@ -114,6 +114,8 @@ class Agent:
         """What its temporary folder took when that was measured last, after a task."""
         self.last_crash = ""
         """Why its worker crashed last."""
+        self.last_used = 0.0
+        """When it last became idle, on Trio's clock."""
         self.launch_key: object = None
         """What its last process was started with."""
         self.figures = Figures()

@@ -83,6 +83,10 @@ class PoolTable(_Table):
     """Seconds that a task runs on after its client's connection was lost."""
     shutdown_grace: Duration
     """Seconds that tasks in hand may take to finish when the pool is stopped."""
+    budget: Size
+    """Bytes of memory that all processes of the pool may take together; 0: any."""
+    min_available: Size
+    """Bytes of the machine's memory that have to be left, for a process to be started; 0: any."""
     spawn_limit: Annotated[int, Field(ge=0)]
     """Processes that may be starting at once; 0: one per core."""
 

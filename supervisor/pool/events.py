@@ -60,6 +60,24 @@ class WorkerRecycled(PoolEvent):
 
 
 @dataclass(frozen=True)
+class AdmissionWaits(PoolEvent):
+    """There is no room for a process: it waits."""
+
+    reason: str
+    level = "warning"
+
+
+@dataclass(frozen=True)
+class BudgetExceeded(PoolEvent):
+    """All processes together take too much, and all of them work: the biggest is recycled next."""
+
+    limit_bytes: int
+    used_bytes: int
+    size_bytes: int
+    level = "warning"
+
+
+@dataclass(frozen=True)
 class WorkerHung(PoolEvent):
     """A process answers nothing: it is killed."""
 

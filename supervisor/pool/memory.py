@@ -13,6 +13,7 @@ import trio
 
 from supervisor.place import TAG
 from supervisor.pool.agent import Tree
+from supervisor.pool.budget import Budget
 from supervisor.pool.config import AgentTable
 from supervisor.pool.events import CeilingCrossed, PoolEvent, SweepFailed
 from supervisor.pool.outcome import TaskError
@@ -49,10 +50,14 @@ class MemoryGovernor:
     """Holds every tree that it is shown to its ceilings."""
 
     def __init__(
-        self, watched: Callable[[], Iterable[Watched]], emit: Callable[[PoolEvent], None]
+        self,
+        watched: Callable[[], Iterable[Watched]],
+        budget: Budget,
+        emit: Callable[[PoolEvent], None],
     ) -> None:
         """`watched` gives the trees that there are now; `emit` is called with each event."""
         self._watched = watched
+        self._budget = budget
         self._emit = emit
         self._told_soft: set[str] = set()
         self._sizes_at_first: dict[str, int] = {}
@@ -75,11 +80,13 @@ class MemoryGovernor:
         self._told_soft &= set(watched)
         self._sizes_at_first = {t: s for t, s in self._sizes_at_first.items() if t in watched}
         if not watched:
+            self._budget.measured({})
             return LONGEST_S
         leaders = {tag: one.tree.pid for tag, one in watched.items()}
         measured = await trio.to_thread.run_sync(measure_trees, TAG, leaders)
         # Some may have ended while they were measured; a new one is seen by the next sweep.
         present = {one.tree.tag for one in self._watched()} & set(watched)
+        self._budget.measured({watched[t].agent: measured[t].size_bytes for t in present})
         room = min((self._judge(watched[tag], measured[tag]) for tag in present), default=SLOPE)
         return min(max(room / SLOPE, SHORTEST_S), LONGEST_S)
 

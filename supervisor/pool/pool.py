@@ -20,6 +20,7 @@ from supervisor.agents import (
 from supervisor.place import TAG
 from supervisor.pool.agent import Agent, Ready
 from supervisor.pool.agent_tree import AgentTree
+from supervisor.pool.budget import Budget
 from supervisor.pool.config import AgentTable, Config, ConfigError, ConfigFiles, Problem
 from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued
 from supervisor.pool.launch import CliFinder, ignored_bypass, permission_mode
@@ -90,6 +91,7 @@ class Pool:
         self._open_tasks: dict[str, Task] = {}
         self._watchers: trio.Nursery | None = None
         self._stopping = False
+        self._budget = Budget(self._running, lambda: self._config.pool, emit)
         self._around = Surroundings(
             define=self.define,
             settings=self.settings,
@@ -99,9 +101,11 @@ class Pool:
             mark=f"{mark}.{uuid.uuid4().hex[:8]}",
             starting=trio.Semaphore(self._config.pool.spawn_limit or os.cpu_count() or 1),
             emit=emit,
+            admit=self._budget.admit,
+            left=self._budget.left,
             temporary=temporary,
         )
-        self._governor = MemoryGovernor(self._watched, emit)
+        self._governor = MemoryGovernor(self._watched, self._budget, emit)
         self._tree = AgentTree(lambda: self._config, self._agents, self._work, emit)
         self._know_members()
 
@@ -330,6 +334,10 @@ class Pool:
             yield row | ({} if below is None else _flags_row(below))
             if below is not None:
                 yield from self._tree_rows(below, here)
+
+    def _running(self) -> list[tuple[Agent, Worker]]:
+        agents = self._agents
+        return [(agents[n], worker) for n, worker in self._workers.items() if agents[n].tree]
 
     def _watched(self) -> list[Watched]:
         return [

@@ -9,7 +9,7 @@ import errno
 import math
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -85,6 +85,10 @@ class Surroundings:
     """Places for processes that are starting."""
     emit: Callable[[PoolEvent], None]
     """Where events go."""
+    admit: Callable[[Agent], Awaitable[None]]
+    """Waits until there is room for a process of an agent."""
+    left: Callable[[Agent], None]
+    """Told when that process is gone, or has never come."""
     temporary: TemporaryFolders | None = None
     """Where processes get a folder for temporary files; None: they share everybody's."""
 
@@ -122,6 +126,7 @@ class Worker:
         self._cut_off: CutOff | None = None
         self._recycle: str | None = None
         self._in_use = False
+        self._rest: str | None = None
         self._resting = False  # its last process was ended because nobody needs one
         self._tmp: Path | None = None
 
@@ -166,6 +171,11 @@ class Worker:
         self._resets.append(done)
         self._cut(CutOff(error, replace=False, in_order=True))
         await done.wait()
+
+    def rest(self, why: str) -> None:
+        """End the process if it is idle, until somebody needs one again."""
+        self._rest = why
+        self._agent.poke()
 
     def recycle(self, why: str) -> None:
         """Recycle the process after the task in hand; before its first task that is no use."""
@@ -239,8 +249,9 @@ class Worker:
         self._agent.state = "starting"
         self._agent.launch_key = launch.key
         slot = StartSlot(self._around.starting)
-        await slot.acquire()
         try:
+            await self._around.admit(self._agent)
+            await slot.acquire()
             began = time.monotonic()
             try:
                 await self._make_tmp()
@@ -251,6 +262,7 @@ class Worker:
         finally:
             slot.release()
             await self._remove_tmp()
+            self._around.left(self._agent)
 
     async def _spawn(self, command: Command) -> Child:
         """Start it; what the machine has no room for now is tried again, and is no crash."""
@@ -311,7 +323,7 @@ class Worker:
         process = AgentProcess(child, agent.name, capabilities, self._around.emit, agent.poke)
         agent.started_at = time.time()
         agent.tree = Tree(child.tag, child.pid)
-        self._recycle = None
+        self._recycle = self._rest = None
         self._around.emit(WorkerStarted(agent.name, child.pid))
         end = End("reset")
         # A process that is to end in order must be listened to until it has.
@@ -390,6 +402,7 @@ class Worker:
                 return End("idle")
             agent.answer_warmups(ready)
             agent.state, agent.watched_by = "idle", process.watched_by
+            agent.last_used = trio.current_time()
             why = self._recycle if life.tasks else None
             if why := why or life.used_up(self._settings):
                 self._around.emit(WorkerRecycled(agent.name, process.child.pid, why))
@@ -416,6 +429,10 @@ class Worker:
         due = life.next_due(self._settings)
         with trio.move_on_at(due) as idle:
             await self._agent.wait_poked()
+        why, self._rest = self._rest, None
+        if why is not None and not self._agent.wants_process:
+            self._around.emit(WorkerRecycled(self._agent.name, process.child.pid, why))
+            return End("rest")
         if not idle.cancelled_caught:
             return None
         if life.is_idle_too_long(self._settings):

@@ -8,7 +8,7 @@ that descends from the process, is left.
 from supervisor.process._cgroup import end_subtree, use_cgroups
 from supervisor.process._child import Child, Command
 from supervisor.process._kill import find_marked, find_tree, kill_exactly, kill_until_gone
-from supervisor.process._machine import is_stopped, pressure
+from supervisor.process._machine import available_bytes, is_stopped, memory_pressure, pressure
 from supervisor.process._measure import ProcessMemory, TreeMemory, measure_trees
 from supervisor.process._reaper import (
     become_subreaper,
@@ -36,6 +36,7 @@ __all__ = [
     "Seen",
     "TreeMemory",
     "age_s",
+    "available_bytes",
     "become_subreaper",
     "command_line",
     "descendants",
@@ -49,6 +50,7 @@ __all__ = [
     "marks",
     "measure_trees",
     "memory_of",
+    "memory_pressure",
     "open_files",
     "pressure",
     "reap_adopted_forever",

@@ -1,8 +1,6 @@
-"""The state of the machine: how hard it is pressed, and whether a process is stopped."""
+"""The state of the machine: how hard it is pressed, what is left, whether a process is stopped."""
 
 import psutil
-
-PRESSURES = ("/proc/pressure/cpu", "/proc/pressure/memory")
 
 
 def pressure() -> float:
@@ -10,7 +8,18 @@ def pressure() -> float:
 
     0 where the kernel does not tell (no PSI: macOS, older Linux).
     """
-    return max(map(_average, PRESSURES))
+    return max(_average("/proc/pressure/cpu"), memory_pressure())
+
+
+def memory_pressure() -> float:
+    """The same for memory alone."""
+    return _average("/proc/pressure/memory")
+
+
+def available_bytes() -> int:
+    """Bytes of memory that programs can still have, without swapping."""
+    available: int = psutil.virtual_memory().available
+    return available
 
 
 def is_stopped(pid: int) -> bool:

@@ -1,0 +1,134 @@
+"""The budget: how much memory all processes of the pool may take together.
+
+A process is started only where there is room for it. Where there is none, idle processes are ended
+first, the least recently used one before the others; then whoever wants a process waits, in order,
+and is told for what. A machine that runs out of memory counts like a budget that is used up.
+
+One process is always let in where only the budget speaks against it: a budget that is smaller than
+an agent is no reason to do nothing.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import trio
+
+from supervisor.pool.agent import Agent
+from supervisor.pool.config import PoolTable
+from supervisor.pool.events import AdmissionWaits, BudgetExceeded, PoolEvent
+from supervisor.pool.worker import Worker
+from supervisor.process import available_bytes, memory_pressure
+
+UNKNOWN_SIZE = 200 * 2**20
+"""Bytes that a process is taken for as long as none has been measured: a CLI that has started."""
+
+PRESSURE_LIMIT = 40.0
+"""Percent of the last ten seconds that somebody on the machine waited for memory."""
+
+RunningAgents = Callable[[], Iterable[tuple[Agent, Worker]]]
+
+
+class Budget:
+    """Lets processes in."""
+
+    def __init__(
+        self,
+        running: RunningAgents,
+        settings: Callable[[], PoolTable],
+        emit: Callable[[PoolEvent], None],
+    ) -> None:
+        """`running` gives the agents that own a process now, with their workers."""
+        self._running = running
+        self._settings = settings
+        self._emit = emit
+        self._admitted: set[str] = set()
+        self._sizes: dict[str, int] = {}
+        self._expected = UNKNOWN_SIZE
+        self._turn = trio.Lock()
+        self._changed = trio.Event()
+        self._is_over = False
+
+    async def admit(self, agent: Agent) -> None:
+        """Wait until there is room for a process of this agent; `left` gives it back."""
+        async with self._turn:
+            told = ""
+            while (why := self._why_not()) is not None:
+                if why != told:
+                    self._emit(AdmissionWaits(agent.name, why))
+                    told = why
+                for task in agent.queue:
+                    task.doing.value = f"waiting for room: {why}"
+                self._end_idle_one(f"room is needed for {agent.name}")
+                await self._changed.wait()
+            self._admitted.add(agent.name)
+
+    def left(self, agent: Agent) -> None:
+        """Its process is gone, or has never come."""
+        self._admitted.discard(agent.name)
+        self._sizes.pop(agent.name, None)
+        self._change()
+
+    def measured(self, sizes: Mapping[str, int]) -> None:
+        """Take the size of each agent's tree (bytes, by name), and act where it is too much."""
+        self._sizes = {name: size for name, size in sizes.items() if name in self._admitted}
+        if self._sizes:
+            self._expected = sum(self._sizes.values()) // len(self._sizes)
+        limit = self._settings().budget
+        over = bool(limit) and self._used() > limit
+        if over or self._machine_is_short() is not None:
+            self._relieve(over)
+        self._is_over = over
+        self._change()
+
+    def _relieve(self, over: bool) -> None:
+        if self._end_idle_one("the pool is over its budget" if over else "the machine is short"):
+            return
+        if not over or self._is_over:
+            return  # all of them work; it has been told
+        name, size = max(self._sizes.items(), key=lambda item: item[1])
+        self._emit(BudgetExceeded(name, self._settings().budget, self._used(), size))
+        for agent, worker in self._running():
+            if agent.name == name:
+                worker.recycle("it was the biggest while the pool was over its budget")
+
+    def _end_idle_one(self, why: str) -> bool:
+        """End the idle process that was used least recently; False: none is idle."""
+        idle = [
+            (agent.last_used, agent.name, worker)
+            for agent, worker in self._running()
+            if agent.state == "idle" and not agent.wants_process
+        ]
+        if not idle:
+            return False
+        *_, worker = min(idle, key=lambda one: one[:2])
+        worker.rest(why)
+        return True
+
+    def _why_not(self) -> str | None:
+        short = self._machine_is_short()
+        if short is not None:
+            return short
+        limit = self._settings().budget
+        if not limit or not self._admitted or self._used() + self._expected <= limit:
+            return None
+        takers = ", ".join(sorted(self._admitted))
+        return f"{_mib(self._used())} of the budget of {_mib(limit)} are taken by {takers}"
+
+    def _machine_is_short(self) -> str | None:
+        least, available = self._settings().min_available, available_bytes()
+        if available < least:
+            return f"the machine has {_mib(available)} of memory left, less than {_mib(least)}"
+        pressed = memory_pressure()
+        if least and pressed > PRESSURE_LIMIT:
+            return f"the machine waited for memory {pressed:.0f} % of the last ten seconds"
+        return None
+
+    def _used(self) -> int:
+        return sum(self._sizes.get(name, self._expected) for name in self._admitted)
+
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"
