@@ -26,6 +26,8 @@ reaped before all the rest is: as long as the lock is held, its pid is nobody el
 Only children are ever signalled. They cannot be mistaken, since nobody but their parent frees
 their pids; and whoever loses its parent by that becomes a child in turn.
 
+Where there are no subreapers, `guardian` stands in for it, with less to promise.
+
 It is forked before anything large is imported, uses the standard library alone, and little of it.
 """
 
@@ -49,6 +51,9 @@ FORWARDED = (
     signal.SIGUSR2,
 )
 """What the reaper is told, the pool is told."""
+
+HAS_SUBREAPERS = sys.platform == "linux"
+"""Elsewhere the guardian stands in."""
 
 GIVE_UP_S = 10.0
 """A process that SIGKILL has not ended by then sits in the kernel; waiting longer is no use."""
@@ -74,8 +79,8 @@ def guard(pool: "Callable[[], int]", afterwards: "Callable[[], None]") -> int:
 
     Call it while there is one thread. Children that this process has already are left alone.
     """
-    if sys.platform != "linux":
-        return pool()
+    if not HAS_SUBREAPERS:
+        return _guard_portably(pool, afterwards)
     inherited = frozenset(_children())
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     # Ignored, it would have the kernel reap our children itself.
@@ -96,9 +101,25 @@ def guard(pool: "Callable[[], int]", afterwards: "Callable[[], None]") -> int:
     late, left_late = _end_below(inherited | left)
     afterwards()
     _tell(died, ended | late, left | left_late)
-    if died.si_code != os.CLD_EXITED:
-        return _end_by(died.si_status)
-    return died.si_status or int(bool(left | left_late))
+    return _end_as(died) or int(bool(left | left_late))
+
+
+def _guard_portably(pool: "Callable[[], int]", afterwards: "Callable[[], None]") -> int:
+    from supervisor import guardian
+
+    parent = os.getpid()
+
+    def below() -> int:
+        global _above
+        _above = parent
+        return pool()
+
+    died, ended, status = guardian.guard(below, FORWARDED)
+    if died is None:
+        return status
+    afterwards()
+    _tell(died, ended, set())
+    return _end_as(died)
 
 
 def above() -> "int | None":
@@ -206,6 +227,11 @@ def _name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def _end_as(died: "os.waitid_result") -> int:
+    """The status of a pool that has exited; where a signal ended it, it ends this process, too."""
+    return died.si_status if died.si_code == os.CLD_EXITED else _end_by(died.si_status)
 
 
 def _end_by(number: int) -> int:

@@ -17,12 +17,13 @@ PACKAGE: Final = Path(__file__).resolve().parents[1] / "supervisor"
 MODULES: Final = sorted(PACKAGE.rglob("*.py"))
 BOTTOM: Final = ("tree", "process", "protocol", "agents", "logs")
 ALLOWED: Final = {
-    "cli": {"frontend", "pool", *BOTTOM, "place", "reaper", "relay"},
+    "cli": {"frontend", "pool", *BOTTOM, "guardian", "place", "reaper", "relay"},
     "frontend": {"pool", "place"},
     "pool": {*BOTTOM, "place"},
     **{room: set[str]() for room in BOTTOM},
     "rehearsal": set[str](),
-    "reaper": set[str](),
+    "guardian": set[str](),
+    "reaper": {"guardian"},
     "relay": {"place"},
     "place": set[str](),
     "__main__": {"cli", "relay", "rehearsal"},
@@ -103,13 +104,15 @@ def test_a_room_reaches_into_no_other_rooms_private_modules(path: Path) -> None:
     assert not private
 
 
-@pytest.mark.parametrize("name", ["relay.py", "place.py", "reaper.py"])
-def test_the_relay_the_place_and_the_reaper_import_only_the_standard_library(name: str) -> None:
+@pytest.mark.parametrize("name", ["relay.py", "place.py", "reaper.py", "guardian.py"])
+def test_the_relay_the_place_and_what_is_above_a_pool_import_only_the_standard_library(
+    name: str,
+) -> None:
     path = PACKAGE / name
     roots = {found.split(".")[0] for found in imported(path)}
 
     assert roots - {"supervisor"} <= sys.stdlib_module_names
-    assert {parts[0] for parts in ours(path) if parts} <= {"place", "__version__"}
+    assert {parts[0] for parts in ours(path) if parts} <= {"place", "guardian", "__version__"}
 
 
 def test_the_package_itself_imports_nothing() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 
-from supervisor import __version__, reaper
+from supervisor import __version__, guardian, reaper
 from supervisor.agents import Folders
 from supervisor.frontend import FrontEnd, close, listen
 from supervisor.logs import open_log
@@ -25,6 +25,7 @@ from supervisor.process import (
     end_subtree,
     find_marked,
     kill_until_gone,
+    on_children,
     reap_adopted_forever,
     use_cgroups,
 )
@@ -94,6 +95,7 @@ class _Program:
     async def main(self) -> int:
         """Run the tree until it is to stop; end everything; returns the exit status."""
         become_subreaper()
+        on_children(guardian.tell)
         self._log.info("pool_started", root=self._place.root, version=__version__, pid=os.getpid())
         if self._pool.problem:
             if not self._linger:
@@ -105,6 +107,7 @@ class _Program:
                 # Not before: it starts a thread, which inherits the signals that are blocked.
                 nursery.start_soon(reap_adopted_forever)
                 nursery.start_soon(self._end_at_once, nursery.cancel_scope)
+                nursery.start_soon(self._await_guardians_end)
                 await self._end_strays()
                 self._use_cgroup()
                 # Whoever started this program waits for the socket.
@@ -179,6 +182,14 @@ class _Program:
                     self._unguarded.set()
                     self._end("its reaper was killed")
                 self._end(signal.Signals(number).name)
+
+    async def _await_guardians_end(self) -> None:
+        # Where there is a guardian, there is no parent-death signal.
+        descriptor = guardian.end_of_guardian()
+        if descriptor is not None:
+            await trio.lowlevel.wait_readable(descriptor)
+            self._unguarded.set()
+            self._end("its reaper was killed")
 
     async def _end_at_once(self, everything: trio.CancelScope) -> None:
         """Without a reaper, being killed next would leave all of it: end it while we can."""

@@ -13,6 +13,7 @@ from supervisor.process._measure import ProcessMemory, TreeMemory, measure_trees
 from supervisor.process._reaper import (
     become_subreaper,
     end_everything_below,
+    on_children,
     reap_adopted_forever,
 )
 from supervisor.process._scan import (
@@ -51,6 +52,7 @@ __all__ = [
     "measure_trees",
     "memory_of",
     "memory_pressure",
+    "on_children",
     "open_files",
     "pressure",
     "reap_adopted_forever",

@@ -10,6 +10,7 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import trio
 
@@ -27,14 +28,29 @@ _inherited: set[ProcessId] = set()
 """Children that whoever became this program, by exec, had before: they are none of ours."""
 
 
+_listeners: list[Callable[[int, bool], None]] = []
+
+
 def register(pid: int) -> None:
     """Say, in the spawner thread, that `pid` will be reaped by who started it."""
     _ours.add(pid)
+    for listener in _listeners:
+        listener(pid, True)
 
 
 def unregister(pid: int) -> None:
     """Say, in the spawner thread, that `pid` has been reaped."""
     _ours.discard(pid)
+    for listener in _listeners:
+        listener(pid, False)
+
+
+def on_children(listener: Callable[[int, bool], None]) -> None:
+    """Call `listener` with the pid of each child, and whether it was started or reaped.
+
+    In a thread of ours, so it must not block.
+    """
+    _listeners.append(listener)
 
 
 def become_subreaper() -> bool:

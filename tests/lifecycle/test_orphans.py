@@ -237,6 +237,41 @@ async def test_an_exception_ends_the_pool(project: Project) -> None:
     assert "AttributeError" in pool.output
 
 
+PORTABLE = """
+import sys
+from supervisor import process, reaper
+from supervisor.__main__ import main
+from supervisor.process import _child, _launcher
+reaper.HAS_SUBREAPERS = False
+reaper._prctl = lambda *_: None
+_launcher._setpriv = _child.make_leaf = lambda *_: None
+process.become_subreaper = lambda: False
+sys.exit(main())
+"""
+"""A pool as it would be where there are neither subreapers nor parent-death signals nor cgroups."""
+
+UNCATCHABLE = {"sleep 1005", "sleep 1007"}
+"""Of the kinds: daemons, which descend from nobody."""
+
+
+@pytest.mark.parametrize("victim", ["pool", "guardian"])
+async def test_where_there_are_no_subreapers_a_guardian_catches_all_but_daemons(
+    project: Project, victim: str
+) -> None:
+    async with busy_pool(project, "-c", PORTABLE) as pool:
+        os.kill(pool_of(project) if victim == "pool" else pool.process.pid, signal.SIGKILL)
+        assert await pool.exit_status() == -signal.SIGKILL
+        await until(lambda: project.place.holder() is None, "both are gone")
+        left = {" ".join(process.cmdline()) for process in sleepers(project)}
+        assert left <= UNCATCHABLE
+    async with project.connect() as client:
+        await client.call("list")
+        left = {" ".join(process.cmdline()) for process in sleepers(project)}
+        assert left <= {"sleep 1007"}, "what carries the tag is found by the next pool"
+    await project.stop()
+    await project.end_leftovers()
+
+
 @pytest.fixture
 async def unprivileged() -> AsyncIterator[Project]:
     """A project of a user who may do nothing but what everybody may."""
