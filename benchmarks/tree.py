@@ -51,14 +51,14 @@ UNLIMITED = 1_000_000_000
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--short", action="store_true", help="three rounds instead of seven")
+    parser.add_argument("--short", action="store_true", help="one round instead of seven")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--soak", type=float, metavar="SECONDS", help="memory under random exits")
     given = parser.parse_args()
     if given.soak is not None:
         trio.run(_soak, given.soak)
         return 0
-    rounds = 3 if given.short else 7
+    rounds = 1 if given.short else 7
     erl = shutil.which("erl")
     with tempfile.TemporaryDirectory() as folder:
         peer = Peer(erl, folder) if erl else None

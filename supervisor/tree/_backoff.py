@@ -14,7 +14,11 @@ from ._errors import BadFlags
 class Backoff:
     """Delays between the consecutive restarts of one child: 0, 0.25, 0.5, 1, 2 ... 10 s.
 
-    OTP knows none of this: it restarts at once, always. Values out of range raise `BadFlags`.
+    More than OTP, which restarts at once, always. What it changes: between the exit and the restart
+    the child is *restarting*, as after a failed attempt in OTP, and calls and other exits are
+    handled; a group (one_for_all, rest_for_one) is stopped at once, and started as a whole when the
+    delay is over. A restart counts for the intensity when it is decided, before its delay. Values
+    out of range raise `BadFlags`.
     """
 
     initial_s: float = 0.25
