@@ -112,6 +112,11 @@ class Life:
     ) -> None:
         """See `ChildStatus.trap_shutdown`."""
         self._ask, self._kill = ask, kill
+        # It was asked before it said how to be: by a cancellation that it shields itself from.
+        if self.killed and kill is not None:
+            self._call(kill)
+        elif self.asked:
+            self._call(ask)
 
     # ---- for others
 
@@ -164,7 +169,7 @@ class Life:
 
     def kill(self) -> None:
         """End it by all means that there are."""
-        if self.ended:
+        if self.ended or self.killed:
             return
         self.asked = self.killed = True
         self._scope.cancel()

@@ -452,18 +452,21 @@ class Loop:
     async def _end_lives(self, lives: Collection[Life], spec: ChildSpec) -> None:
         """Ask, wait, and kill what is left; all within one timeout."""
         began = trio.current_time()
-        if not spec.brutal:
-            for life in lives:
-                life.ask(urgent=self._urgent)
-            await self._until_asked_have_ended(lives, began + spec.shutdown_s)
+        # What this supervisor's own killer has killed already is asked nothing any more.
+        patient = [] if spec.brutal else [life for life in lives if not life.killed]
+        for life in patient:
+            life.ask(urgent=self._urgent)
+        if patient:
+            await self._until_asked_have_ended(patient, began + spec.shutdown_s)
+        for life in patient:
+            if not life.ended:
+                waited_s = trio.current_time() - began
+                self._emit(events.ChildKilled(self._name, spec.id, waited_s, life))
         left = [life for life in lives if not life.ended]
         if not left:
             return
         for life in left:
             life.kill()
-            if not spec.brutal:
-                waited_s = trio.current_time() - began
-                self._emit(events.ChildKilled(self._name, spec.id, waited_s, life))
         with trio.CancelScope(shield=True, deadline=trio.current_time() + KILL_PATIENCE_S):
             await self._until_ended(left)
         waited_s = trio.current_time() - began
@@ -477,10 +480,9 @@ class Loop:
             try:
                 await self._until_ended(lives)
             except trio.Cancelled:
-                if trio.current_time() >= deadline:
-                    raise
-                # Not lost: it comes again, at the loop's next wait without a shield.
-                self._urgent = True
+                # If that is not the deadline: not lost, it comes again, at the loop's next wait
+                # without a shield.
+                self._urgent = self._urgent or trio.current_time() < deadline
         if self._urgent:
             for life in lives:
                 if life.child.spec.type == "supervisor":
