@@ -64,7 +64,11 @@ def _end_strays(place: Place, as_json: bool) -> int:
     if place.holder() is not None:
         dead.clear()  # one has just started: it does this itself
     strays = sorted(find_marked(TAG, *dead)) if dead else []
-    left = trio.run(kill_until_gone, lambda: find_marked(TAG, *dead)) if strays else []
+    left = (
+        trio.run(kill_until_gone, lambda census: find_marked(TAG, *dead, census=census))
+        if strays
+        else []
+    )
     text = f"no pool of {place.root} runs"
     if strays:
         text += f"; ended what a killed one had left: {', '.join(map(str, strays))}"

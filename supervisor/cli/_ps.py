@@ -181,7 +181,7 @@ def reap(base: str, as_json: bool, dry_run: bool) -> int:
     rows = [row for row in survey.rows() if row.role == "stray"]
     left: list[int] = []
     if instances and not dry_run:
-        left = trio.run(kill_until_gone, lambda: find_marked(TAG, *instances))
+        left = trio.run(kill_until_gone, lambda census: find_marked(TAG, *instances, census=census))
     if as_json:
         facts = {"dry_run": dry_run, "strays": [asdict(row) for row in rows], "left": left}
         print(json.dumps(facts))

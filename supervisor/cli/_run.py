@@ -126,7 +126,7 @@ class _Program:
         mark = f"{self._place.mark}."
         strays = set(find_marked(TAG, mark)) | self._end_cgroup()
         if strays:
-            left = await kill_until_gone(lambda: find_marked(TAG, mark))
+            left = await kill_until_gone(lambda census: find_marked(TAG, mark, census=census))
             self._log.warning("strays_ended", pids=sorted(strays), processes_left=left)
         removed = await self._temporary.clean()
         if removed:

@@ -99,7 +99,13 @@ def make_leaf(name: str, memory_limit: int | None) -> Leaf | None:
 
 
 def end_subtree(subtree: Path) -> set[int]:
-    """Kill who is in a subtree that a program has left, and remove it; returns who was there."""
+    """Kill who is in a subtree, and remove it; returns who was there.
+
+    The subtree is one that another program has left, or this one's, which has none afterwards.
+    """
+    global _subtree
+    if subtree == _subtree:
+        _subtree = None
     pids = _pids(subtree)
     deadline = time.monotonic() + GONE_S
     while _pids(subtree) and time.monotonic() < deadline:

@@ -15,7 +15,7 @@ from supervisor.process._cgroup import Leaf, make_leaf
 from supervisor.process._kill import GIVE_UP_S, find_tree, kill_until_gone
 from supervisor.process._launcher import check_program, dying_with_us
 from supervisor.process._reaper import register, unregister
-from supervisor.process._scan import Seen, look
+from supervisor.process._scan import Census, Seen, look
 from supervisor.process._spawner import spawner
 
 
@@ -138,7 +138,8 @@ class Child:
     async def _kill_tree(self) -> None:
         # First looked for while all of it lives: what the dead leave behind descends from nobody.
         # The leader is reaped last: until then its group cannot be anybody else's.
-        await kill_until_gone(self._find_tree_and_kill_leaf)
+        # Nobody forks out of a leaf that is killed as a whole.
+        await kill_until_gone(self._find_tree_and_kill_leaf, 1 if self._leaf is not None else 2)
         with trio.move_on_after(GIVE_UP_S):
             await self.exited()
         self._status = await spawner().run(self._reap)
@@ -147,21 +148,21 @@ class Child:
         for pipe in (self.stdin, self.stdout, self.stderr):
             await pipe.aclose()
 
-    def _find_tree(self) -> dict[int, Seen]:
+    def _find_tree(self, census: Census) -> dict[int, Seen]:
         leader = self.pid if self._popen.returncode is None else None
-        found = find_tree(self._command.tag_variable, self._command.tag, leader)
+        found = find_tree(self._command.tag_variable, self._command.tag, leader, census)
         inside = {pid: look(pid) for pid in self._leaf.pids()} if self._leaf is not None else {}
         return found | {p: seen for p, seen in inside.items() if seen and not seen.zombie}
 
-    def _find_tree_and_kill_leaf(self) -> dict[int, Seen]:
+    def _find_tree_and_kill_leaf(self, census: Census) -> dict[int, Seen]:
         # In this order: who has left the leaf descends from somebody only while that one lives.
-        found = self._find_tree()
+        found = self._find_tree(census)
         if self._leaf is not None:
             self._leaf.kill()
         return found
 
-    def _find_strangers(self) -> dict[int, Seen]:
-        tree = self._find_tree()
+    def _find_strangers(self, census: Census) -> dict[int, Seen]:
+        tree = self._find_tree(census)
         return {pid: seen for pid, seen in tree.items() if seen.session != self.pid}
 
     def _reap(self) -> int | None:

@@ -13,60 +13,100 @@ from collections.abc import Callable
 
 import trio
 
-from supervisor.process._scan import ProcessId, Seen, descendants, look, marks, scan, tagged
+from supervisor.process._scan import Census, ProcessId, Seen, look
 
 GIVE_UP_S = 10.0
 """A process that SIGKILL has not ended by then sits in the kernel; waiting longer is no use."""
 
 
-def find_tree(variable: str, tag: str, leader: int | None) -> dict[int, Seen]:
+def find_tree(
+    variable: str, tag: str, leader: int | None, census: Census | None = None
+) -> dict[int, Seen]:
     """The living processes of one tree: those that carry `tag`, `leader`, its process group, and
     the descendants of all these.
 
-    `leader` is the pid of a process that has not been reaped, or None.
+    `leader` is the pid of a process that has not been reaped, or None. `census` is what is looked
+    at; None: now.
     """
-    everyone = scan()
-    members = tagged(variable, tag, everyone)
+    census = census or Census()
+    members = set(census.tags(variable).get(tag, ()))
     if leader is not None:
-        members.add(leader)
-        members |= {pid for pid in everyone if _group(pid) == leader}
+        members |= {leader} | census.group(leader)
     members.discard(os.getpid())
     # Of the tagged too: a command with an empty environment may outlive the leader.
-    members |= descendants(members, everyone)
-    members.discard(os.getpid())
-    return {p: everyone[p] for p in members if p in everyone and not everyone[p].zombie}
+    return census.living(members | census.below(members))
 
 
-def find_marked(variable: str, *beginnings: str) -> dict[int, Seen]:
+def find_marked(variable: str, *beginnings: str, census: Census | None = None) -> dict[int, Seen]:
     """The living processes whose tag begins in one of these ways, with all their descendants."""
-    everyone = scan()
-    members = {p for p, tag in marks(variable, everyone).items() if tag.startswith(beginnings)}
-    members |= descendants(members, everyone)
+    census = census or Census()
+    tags = census.tags(variable).items()
+    members = {pid for tag, pids in tags if tag.startswith(beginnings) for pid in pids}
     members.discard(os.getpid())
-    return {p: everyone[p] for p in members if not everyone[p].zombie}
+    return census.living(members | census.below(members))
 
 
-async def kill_until_gone(find: Callable[[], dict[int, Seen]]) -> list[int]:
+async def kill_until_gone(
+    find: Callable[[Census], dict[int, Seen]], empty_looks: int = 2
+) -> list[int]:
     """Kill what `find` finds until it finds nobody; returns the pids that would not go.
 
-    `find` runs in a worker thread, since it reads the whole of /proc. Not cancellable, and
-    bounded by `GIVE_UP_S`.
+    One empty look proves little: who forks and ends while it is taken hides its child. So by
+    default it takes two.
+
+    `find` is called with a census that began after the kills before. Not cancellable, and bounded
+    by `GIVE_UP_S`.
     """
     wait_s = 0.001
-    empty_looks = 0
+    empty = 0
     members: dict[int, Seen] = {}
     with trio.move_on_after(GIVE_UP_S, shield=True):
-        # One empty look proves little: who forks and ends while it is taken hides its child.
-        while empty_looks < 2:
+        while empty < empty_looks:
+            census = await shared_census()
             # Those found before count until they are gone: a parent's death hides who descends
             # from it.
-            members = _living(members) | await trio.to_thread.run_sync(find)
-            empty_looks = 0 if members else empty_looks + 1
+            members = _living(members) | find(census)
+            if not members:
+                empty += 1
+                continue
+            empty = 0
             for seen in members.values():
                 kill_exactly(seen.id)
             await trio.sleep(wait_s)
             wait_s = min(wait_s * 2, 0.05)
     return sorted(members)
+
+
+class _Shared:
+    """The last census, and when it began, counted in requests."""
+
+    def __init__(self) -> None:
+        self.turn = trio.Lock()
+        self.requests = 0
+        self.began = 0
+        self.census: Census | None = None
+
+
+_shared: trio.lowlevel.RunVar[_Shared] = trio.lowlevel.RunVar("census")
+
+
+async def shared_census() -> Census:
+    """A census that began after this call; whoever else calls before it begins gets the same.
+
+    It is taken in a worker thread, since it reads the whole of /proc.
+    """
+    try:
+        shared = _shared.get()
+    except LookupError:
+        shared = _Shared()
+        _shared.set(shared)
+    shared.requests += 1
+    asked = shared.requests
+    async with shared.turn:
+        if shared.census is None or shared.began < asked:
+            shared.began = shared.requests
+            shared.census = await trio.to_thread.run_sync(Census)
+        return shared.census
 
 
 def kill_exactly(process: ProcessId, number: int = signal.SIGKILL) -> None:
@@ -92,13 +132,6 @@ def _living(members: dict[int, Seen]) -> dict[int, Seen]:
         for pid, seen in now.items()
         if seen is not None and seen.id == members[pid].id and not seen.zombie
     }
-
-
-def _group(pid: int) -> int | None:
-    try:
-        return os.getpgid(pid)
-    except OSError:
-        return None
 
 
 def _still(process: ProcessId) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import trio
 
 from supervisor.process._kill import kill_until_gone
-from supervisor.process._scan import HAS_PROC, ProcessId, Seen, descendants, scan
+from supervisor.process._scan import HAS_PROC, Census, ProcessId, Seen
 from supervisor.process._spawner import spawner
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -55,7 +55,7 @@ def on_children(listener: Callable[[int, bool], None]) -> None:
 
 def become_subreaper() -> bool:
     """Have orphans among our descendants handed to this program; False where that cannot be."""
-    _inherited.update(seen.id for seen in _below_us().values())
+    _inherited.update(seen.id for seen in _below_us(Census()).values())
     if sys.platform != "linux":
         return False
     refused: int = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -82,11 +82,9 @@ async def end_everything_below() -> list[int]:
     return left
 
 
-def _below_us() -> dict[int, Seen]:
-    everyone = scan()
-    spared = {pid for pid, seen in everyone.items() if seen.id in _inherited}
-    found = descendants({os.getpid()}, everyone) - spared - descendants(spared, everyone)
-    return {pid: everyone[pid] for pid in found if not everyone[pid].zombie}
+def _below_us(census: Census) -> dict[int, Seen]:
+    spared = {pid for pid, seen in census.everyone.items() if seen.id in _inherited}
+    return census.living(census.below({os.getpid()}) - spared - census.below(spared))
 
 
 def _reap_adopted() -> None:

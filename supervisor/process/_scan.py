@@ -7,8 +7,9 @@ psutil takes many times that. Where /proc is missing (macOS), psutil serves.
 import contextlib
 import os
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import psutil
@@ -35,6 +36,8 @@ class Seen:
     zombie: bool
     session: int = 0
     """The pid of the leader of its session."""
+    group: int = 0
+    """The pid that its process group is called by."""
 
 
 def scan() -> dict[int, Seen]:
@@ -53,6 +56,10 @@ def descendants(of: Iterable[int], among: dict[int, Seen]) -> set[int]:
     children: dict[int, list[int]] = {}
     for pid, seen in among.items():
         children.setdefault(seen.parent, []).append(pid)
+    return _below(of, children)
+
+
+def _below(of: Iterable[int], children: Mapping[int, list[int]]) -> set[int]:
     found: set[int] = set()
     rest = list(of)
     while rest:
@@ -61,6 +68,49 @@ def descendants(of: Iterable[int], among: dict[int, Seen]) -> set[int]:
                 found.add(child)
                 rest.append(child)
     return found
+
+
+class Census:
+    """One look at every process, with whatever is asked of it afterwards looked up at once.
+
+    Many trees that end together share one, so that their end takes no longer than one's.
+    """
+
+    def __init__(self) -> None:
+        """Look."""
+        self.everyone = scan()
+        """By pid."""
+        self._children: dict[int, list[int]] = {}
+        self._groups: dict[int, set[int]] = {}
+        for pid, seen in self.everyone.items():
+            self._children.setdefault(seen.parent, []).append(pid)
+            self._groups.setdefault(seen.group, set()).add(pid)
+        self._tags: dict[str, dict[str, set[int]]] = {}
+        self._looking = threading.Lock()
+
+    def tags(self, variable: str) -> dict[str, set[int]]:
+        """The values of an environment variable, and the pids of this user that have each."""
+        with self._looking:
+            if variable not in self._tags:
+                by_value: dict[str, set[int]] = {}
+                for pid, value in marks(variable, self.everyone).items():
+                    by_value.setdefault(value, set()).add(pid)
+                self._tags[variable] = by_value
+            return self._tags[variable]
+
+    def group(self, leader: int) -> set[int]:
+        """The pids of a process group."""
+        return self._groups.get(leader, set())
+
+    def below(self, pids: Iterable[int]) -> set[int]:
+        """The pids of all that descend from one of `pids`."""
+        return _below(pids, self._children)
+
+    def living(self, pids: Iterable[int]) -> dict[int, Seen]:
+        """Those of `pids` that are there and have not ended; never who looks."""
+        ours = os.getpid()
+        found = ((pid, self.everyone.get(pid)) for pid in pids if pid != ours)
+        return {pid: seen for pid, seen in found if seen is not None and not seen.zombie}
 
 
 def tagged(variable: str, value: str, among: Iterable[int]) -> set[int]:
@@ -88,7 +138,8 @@ def _look(pid: int) -> Seen | None:
     if len(fields) < 20:
         return None
     zombie = fields[0] in (b"Z", b"X")
-    return Seen(ProcessId(pid, float(fields[19])), int(fields[1]), zombie, int(fields[3]))
+    parent, group, session = map(int, fields[1:4])
+    return Seen(ProcessId(pid, float(fields[19])), parent, zombie, session, group)
 
 
 def _look_psutil(pid: int) -> Seen | None:
@@ -97,7 +148,7 @@ def _look_psutil(pid: int) -> Seen | None:
         with process.oneshot():
             zombie = process.status() == psutil.STATUS_ZOMBIE
             identity = ProcessId(pid, process.create_time())
-            return Seen(identity, process.ppid(), zombie, os.getsid(pid))
+            return Seen(identity, process.ppid(), zombie, os.getsid(pid), os.getpgid(pid))
     except (psutil.Error, OSError):
         return None
 

@@ -74,7 +74,6 @@ def subtree() -> Iterator[Path]:
     if path is None:
         pytest.skip("no writable cgroup v2 here")
     yield path
-    _cgroup._subtree = None
     end_subtree(path)
     assert not path.exists()
 

@@ -190,7 +190,7 @@ async def test_what_the_kernel_does_not_let_go_is_given_up_and_told(
     with monkeypatch.context() as patch, trio.fail_after(DEADLINE_S):
         patch.setattr("supervisor.process._kill.GIVE_UP_S", 0.05)
         patch.setattr("supervisor.process._kill.kill_exactly", lambda _: None)
-        assert await kill_until_gone(lambda: {child.pid: seen}) == [child.pid]
+        assert await kill_until_gone(lambda _: {child.pid: seen}) == [child.pid]
 
 
 async def test_who_was_found_once_counts_until_it_is_gone(
@@ -207,7 +207,7 @@ async def test_who_was_found_once_counts_until_it_is_gone(
             "supervisor.process._kill.kill_exactly",
             lambda who: (kills.pop(0) if kills else kill_exactly)(who),
         )
-        assert await kill_until_gone(lambda: finds.pop() if finds else {}) == []
+        assert await kill_until_gone(lambda _: finds.pop() if finds else {}) == []
     assert stage.alive() == set()
 
 
