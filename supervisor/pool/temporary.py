@@ -66,6 +66,9 @@ class TemporaryFolders:
             if _is_ours(place):
                 removed += len(list(place.iterdir()))
                 _remove(place)
+        if _is_ours(self._own.parent):
+            with suppress(OSError):  # other pools of this user may have theirs there, or a socket
+                os.rmdir(self._own.parent)
         self._link.unlink(missing_ok=True)
         self._folder = None
         return removed
@@ -82,6 +85,8 @@ class TemporaryFolders:
         try:
             private_folder(str(place.parent))
             private_folder(str(place))
+            # Again: another pool of ours may have removed it, and somebody else made it anew.
+            private_folder(str(place.parent))
         except PlaceError:
             place = self._fallback
             private_folder(str(place))
