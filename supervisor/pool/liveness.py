@@ -6,8 +6,8 @@ sign of life (an answer, be it a refusal, or any output) counts. Two questions i
 one, and it is hung: stopped, deadlocked or swapped out. Slow is not hung: the machine's pressure
 stretches the bound.
 
-A CLI that never answers such questions is found out once a binary, by the first one, which comes
-at once. Of its processes it is only looked whether the kernel says that they are stopped.
+A CLI that never answers such questions is found out once a binary, by the first one. Of its
+processes it is only looked whether the kernel says that they are stopped.
 """
 
 from dataclasses import dataclass
@@ -48,6 +48,8 @@ async def hang(process: AgentProcess, timeout_s: float) -> Hung:
         process: one that is ready.
         timeout_s: seconds without a sign of life that make it hung, on a machine without pressure.
     """
+    # It has just answered, to become ready; and its first moments are the busiest.
+    await trio.sleep(timeout_s / QUESTIONS)
     unanswered, since = 0, trio.current_time()
     while unanswered < QUESTIONS:
         each_s = timeout_s / QUESTIONS * stretch()

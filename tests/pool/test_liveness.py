@@ -40,12 +40,22 @@ async def row(client: Client, agent: str) -> dict[str, Any]:
     return found
 
 
+async def until_asked(client: Client) -> None:
+    """Until its binary is known to answer a ping: that is found out by the first one."""
+    with trio.fail_after(LIMIT_S):
+        while True:
+            await client.call("invoke", agent="coder", task="[[say hello]]")
+            if (await row(client, "coder"))["watched_by"] == "ping":
+                return
+
+
 @pytest.mark.parametrize("misbehaviour", ["[[stop]]", "[[deaf]] [[sleep 600]]"])
 async def test_a_process_that_hangs_in_a_task_is_killed_and_the_next_task_succeeds(
     project: Project, misbehaviour: str
 ) -> None:
     async with project.connect() as client:
         pid = await warm(client, "coder")
+        await until_asked(client)
         result = await client.call("invoke", agent="coder", task=misbehaviour)
 
         assert result["_meta"]["code"] == "agent_hung"
