@@ -18,7 +18,7 @@ import trio
 
 from supervisor.pool.events import ContextReset, Dropped, PoolEvent, StderrLine
 from supervisor.pool.launch import Capabilities
-from supervisor.process import Child
+from supervisor.process import Child, is_dying
 from supervisor.protocol import (
     Activity,
     ClaudeSession,
@@ -163,6 +163,9 @@ class AgentProcess:
         """
         self._result = None
         self.doing = ""
+        if is_dying(self.child.pid):
+            # It would take the line out of the pipe, and nobody could tell what became of it.
+            raise ProcessGoneError
         await self._write(self._session.begin_task(text))
         self._written_since_task = 0
 

@@ -8,7 +8,13 @@ that descends from the process, is left.
 from supervisor.process._cgroup import end_subtree, use_cgroups
 from supervisor.process._child import Child, Command
 from supervisor.process._kill import find_marked, find_tree, kill_exactly, kill_until_gone
-from supervisor.process._machine import available_bytes, is_stopped, memory_pressure, pressure
+from supervisor.process._machine import (
+    available_bytes,
+    is_dying,
+    is_stopped,
+    memory_pressure,
+    pressure,
+)
 from supervisor.process._measure import ProcessMemory, TreeMemory, measure_trees
 from supervisor.process._reaper import (
     become_subreaper,
@@ -45,6 +51,7 @@ __all__ = [
     "end_subtree",
     "find_marked",
     "find_tree",
+    "is_dying",
     "is_stopped",
     "kill_exactly",
     "kill_until_gone",

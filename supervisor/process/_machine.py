@@ -1,5 +1,7 @@
 """The state of the machine: how hard it is pressed, what is left, whether a process is stopped."""
 
+import signal
+
 import psutil
 
 
@@ -29,6 +31,21 @@ def is_stopped(pid: int) -> bool:
     except psutil.Error:
         return False
     return status in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+
+
+def is_dying(pid: int) -> bool:
+    """Whether SIGKILL waits for the process, or it has ended and is not reaped.
+
+    Such a process runs no instruction of its own any more, but may still take what it was waiting
+    to read. False where the kernel does not tell.
+    """
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            facts = dict(line.split(":\t", 1) for line in file if ":\t" in line)
+    except OSError:
+        return False
+    pending = int(facts.get("SigPnd", "0"), 16) | int(facts.get("ShdPnd", "0"), 16)
+    return bool(pending & 1 << signal.SIGKILL - 1) or facts.get("State", "").startswith(("Z", "X"))
 
 
 def _average(path: str) -> float:
