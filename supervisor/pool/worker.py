@@ -62,6 +62,12 @@ SCARCE_WAIT_S = (0.1, 5.0)
 UNSENT_LIMIT = 3
 """Processes that may die before a task's line is written whole, until the task ends with it."""
 
+AFTER_CRASH = (
+    "It is restarted, unless it has failed too often (list says so). The task may have had "
+    "effects: look before you send it again."
+)
+"""What a caller is advised whose task was cut off by the end of its process."""
+
 _numbers = count(1)
 
 
@@ -389,7 +395,7 @@ class Worker:
         error = TaskError(
             "agent_hung",
             f'the process of "{agent.name}" {hung.in_words}, so it was killed.',
-            "It is being restarted. The task may have had effects: look before you send it again.",
+            AFTER_CRASH,
             {"pid": process.child.pid, "waited_s": round(hung.waited_s, 1)},
         )
         self._cut(CutOff(error, replace=True, blameless=False))
@@ -564,8 +570,7 @@ class Worker:
             TaskError(
                 "agent_crashed",
                 f'the process of "{task.agent}" {how} in the middle of this task.{doing}{last}',
-                "It is being restarted. The task may have had effects: look before you send it "
-                "again.",
+                AFTER_CRASH,
                 {
                     "exit_status": status,
                     "stderr": list(process.stderr),

@@ -25,6 +25,7 @@ FlagsCode = Literal[
     "invalid_period",
     "invalid_auto_shutdown",
     "invalid_backoff",
+    "invalid_on_event",
 ]
 ErrorCode = Literal[
     "already_started",
@@ -99,6 +100,7 @@ class IntensityExceeded(Shutdown):
             f"intensity exceeded in {supervisor!r}: child {child_id!r} needed one restart more "
             f"than the {intensity} allowed in {period_s:g} s; it last ended with {cause!r}"
         )
+        self.__cause__ = cause  # so that its traceback is shown
         self.supervisor = supervisor
         self.child_id = child_id
         self.cause = cause

@@ -6,7 +6,7 @@ that the supervisor owns.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import trio
@@ -137,10 +137,9 @@ class Life:
 
     async def live(self, report: Callable[[Life], None]) -> None:
         """Run the child, and report its end. No `Exception` of it gets out: it is the cause."""
-        child = self.child
         try:
             with self._scope:
-                await child.spec.start(*child.args, task_status=self)
+                await self._begin()
         except Exception as exc:
             self.cause = exc
         except BaseException as exc:  # KeyboardInterrupt, SystemExit: they end the program
@@ -152,6 +151,17 @@ class Life:
             self._ask = self._kill = None
             self._wake()
         report(self)
+
+    def _begin(self) -> Awaitable[object]:
+        start = self.child.spec.start
+        running: object = start(*self.child.args, task_status=self)
+        if isinstance(running, Awaitable):
+            return running
+        self.is_up = False  # whatever it has said: there is nothing to run
+        raise TypeError(
+            f"start must be an async function: {start!r} returned {running!r}, "
+            "which cannot be awaited"
+        )
 
     def ask(self, *, urgent: bool = False) -> None:
         """Have it end. What has ended by itself already keeps its own reason.

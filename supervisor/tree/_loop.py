@@ -26,7 +26,6 @@ from . import _events as events
 from ._child import Child, ChildState, Instance, Timer
 from ._errors import (
     AutoShutdown,
-    BadSpec,
     ChildError,
     IntensityExceeded,
     Shutdown,
@@ -56,7 +55,7 @@ class ChildInfo:
     type: ChildType
     restart: Restart
     ref: ChildRef | None = field(default=None, compare=False, repr=False)
-    """Its life, where it is running."""
+    """Its life, where it is running; the last one, where it is restarting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +170,13 @@ class Loop:
             self._urgent = True
             raise
         finally:
-            await self._stop_all()
+            try:
+                await self._stop_all()
+            except BaseException:
+                # Interrupted in the stop as well (Ctrl-C once more): nobody is asked any more. The
+                # shields of the children would keep the nursery's cancellation away from them.
+                self.kill()
+                raise
 
     async def _start_all(self) -> None:
         try:
@@ -548,7 +553,8 @@ class Loop:
     async def _answer(self, call: _Call) -> None:
         try:
             await call.action()
-        except (ChildError, BadSpec) as refused:
+        except Exception as refused:
+            # Whatever is wrong with a call, its caller is told, and nobody else is harmed.
             call.error = refused
         except BaseException:
             call.error = self._gone()
@@ -612,7 +618,13 @@ class Loop:
     async def which_children(self) -> list[ChildInfo]:
         """See `Supervisor.which_children`."""
         return [
-            ChildInfo(child.spec.id, child.state, child.spec.type, child.spec.restart, child.life)
+            ChildInfo(
+                child.spec.id,
+                child.state,
+                child.spec.type,
+                child.spec.restart,
+                child.last if child.restarting else child.life,
+            )
             for child in self._children.values()
         ]
 
@@ -658,7 +670,7 @@ class Loop:
                 return None
         elif isinstance(which, str) and which in self._children:
             return self._children[which]
-        raise ChildError("not_found", which if isinstance(which, str) else which.id)
+        raise ChildError("not_found", which if isinstance(which, str) else repr(which))
 
     def _find_idle(self, child_id: str) -> Child:
         if self._flags.simple:
@@ -681,6 +693,8 @@ class Loop:
         try:
             self._on_event(event)
         except Exception as exc:
+            if self._ending and self._cause is None:
+                self._cause, self._reason = exc, _reason_of(exc)
             self._end(exc)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -60,6 +61,15 @@ class Supervisor:
                 "invalid_flags",
                 f"supervisor {name!r}: flags must be SupervisorFlags, not {flags!r}",
             )
+        listener: object = on_event
+        if listener is not None and (
+            not callable(listener) or inspect.iscoroutinefunction(listener)
+        ):
+            raise BadFlags(
+                "invalid_on_event",
+                f"supervisor {name!r}: on_event must be a function, and not an async one: "
+                f"{on_event!r}",
+            )
         self.name = name
         self.flags = flags
         specs = check_children(children, flags)
@@ -115,7 +125,10 @@ class Supervisor:
 
         Raises:
           SupervisorGone: it does not run.
+          TypeError: the cause is no exception.
         """
+        if cause is not None and not isinstance(cause, Exception):
+            raise TypeError(f"the cause must be an exception (not its class) or None: {cause!r}")
         await self._running().stop(cause)
 
     async def start_child(self, spec: ChildSpec) -> ChildRef | None:

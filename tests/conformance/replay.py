@@ -331,11 +331,14 @@ def _started(ref: ChildRef | None) -> Json:
 
 
 def _line(child: ChildInfo, name: str) -> list[Json]:
-    return [name, child.state, None if child.ref is None else child.ref.value.n]
+    life = child.ref if child.state == "running" else None
+    return [name, child.state, None if life is None else life.value.n]
 
 
 def _instance_name(child: ChildInfo) -> str:
-    return NAMELESS if child.ref is None else str(child.ref.value.path).rpartition("/")[2]
+    if child.state != "running" or child.ref is None:
+        return NAMELESS
+    return str(child.ref.value.path).rpartition("/")[2]
 
 
 def _described(spec: ChildSpec) -> Json:

@@ -348,3 +348,23 @@ async def hold(stage: Stage, for_s: float) -> None:
         await trio.sleep_forever()
 
     await stage.supervisor.start_child(ChildSpec("hold", slow))
+
+
+@pytest.mark.parametrize("call", ["terminate_child", "restart_child", "delete_child"])
+@pytest.mark.parametrize("nonsense", [None, 1, []])
+async def test_a_call_with_nonsense_is_its_callers_fault_and_harms_nobody(
+    autojump_clock: MockClock, call: str, nonsense: object
+) -> None:
+    child = Puppet("a")
+    async with on_stage([ChildSpec("a", child.start)]) as stage:
+        assert await refusal(getattr(stage.supervisor, call)(nonsense)) == "not_found"
+        assert await stage.states() == {"a": "running"}
+        assert child.alive == 1
+
+
+async def test_a_stop_for_what_is_no_exception_is_refused(autojump_clock: MockClock) -> None:
+    async with on_stage([]) as stage:
+        for nonsense in ("tired", OSError):
+            with pytest.raises(TypeError, match="the cause must be an exception"):
+                await stage.supervisor.stop(nonsense)  # type: ignore[arg-type]
+        assert await stage.states() == {}

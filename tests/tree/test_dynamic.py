@@ -9,6 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from supervisor.tree import (
+    Backoff,
     BadFlags,
     BadSpec,
     ChildCounts,
@@ -18,6 +19,7 @@ from supervisor.tree import (
     ChildRef,
     ChildSpec,
     ChildStarted,
+    ChildStatus,
     DynamicSupervisor,
     Event,
     Ignore,
@@ -338,3 +340,24 @@ def test_it_takes_exactly_one_template(count: int) -> None:
     with pytest.raises(BadSpec, match=f"exactly one child spec, the template, not {count}") as bad:
         Supervisor("d", SupervisorFlags("simple_one_for_one"), templates)
     assert bad.value.code == "bad_start_spec"
+
+
+async def test_the_last_ref_of_one_that_waits_for_its_restart_ends_its_attempts(
+    autojump_clock: MockClock,
+) -> None:
+    async def crash(*, task_status: ChildStatus) -> None:
+        task_status.started()
+        raise OSError
+
+    flags = SupervisorFlags("simple_one_for_one", intensity=10, backoff=Backoff(initial_s=5))
+    dynamic = DynamicSupervisor("dynamic", ChildSpec("c", crash), flags)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(dynamic.run)
+        await dynamic.start_child()
+        await trio.sleep(1)
+        (waiting,) = await dynamic.which_children()
+        assert waiting.state == "restarting"
+        assert waiting.ref is not None
+        await dynamic.terminate_child(waiting.ref)
+        assert await dynamic.which_children() == []
+        await dynamic.stop()

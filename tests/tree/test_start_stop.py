@@ -5,6 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from supervisor.tree import (
+    ChildError,
     ChildExited,
     ChildKilled,
     ChildNotStopped,
@@ -369,3 +370,60 @@ async def test_calls_after_it_was_cancelled_say_that_it_is_gone(autojump_clock: 
         await quiet()
         with pytest.raises(SupervisorGone, match="supervisor 'root' does not run"):
             await stage.supervisor.which_children()
+
+
+async def test_an_interrupt_during_the_stop_ends_all_at_once(autojump_clock: MockClock) -> None:
+    log: list[str] = []
+    puppets, specs = three(log)
+    puppets[0].shielded_s = 2
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, ChildExited) and event.child_id == "c":
+            raise KeyboardInterrupt  # as Ctrl-C does once more, while the others are not asked yet
+
+    supervisor = Supervisor("root", SupervisorFlags(), specs, on_event=interrupt)
+    with pytest.RaisesGroup(KeyboardInterrupt, flatten_subgroups=True):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(supervisor.run)
+            nursery.start_soon(supervisor.stop)
+    assert [puppet.alive for puppet in puppets] == [0, 0, 0]
+    assert trio.current_time() == 2
+
+
+async def test_a_listener_that_raises_while_it_is_stopped_by_a_call_is_not_swallowed(
+    autojump_clock: MockClock,
+) -> None:
+    broken = LookupError("listener")
+
+    def listen(event: Event) -> None:
+        if isinstance(event, SupervisorEnded):
+            raise broken
+
+    async with on_stage([ChildSpec("a", Puppet("a").start)], on_event=listen) as stage:
+        await stage.supervisor.stop()
+        await quiet()
+        assert stage.error is broken
+
+
+async def test_what_is_given_up_shows_the_traceback_of_the_last_crash(
+    autojump_clock: MockClock,
+) -> None:
+    child, crash = Puppet("a"), OSError("broken")
+    async with on_stage([ChildSpec("a", child.start)], SupervisorFlags(intensity=0)) as stage:
+        child.end(crash)
+        await quiet()
+        assert isinstance(stage.error, IntensityExceeded)
+        assert stage.error.__cause__ is crash
+
+
+async def test_a_start_that_is_not_async_is_a_failed_start_that_says_so(
+    autojump_clock: MockClock,
+) -> None:
+    def plain(*, task_status: trio.TaskStatus[object]) -> None:
+        task_status.started()
+
+    async with on_stage([]) as stage:
+        with pytest.raises(ChildError, match="start must be an async function") as refused:
+            await stage.supervisor.start_child(ChildSpec("a", plain))  # type: ignore[arg-type]
+        assert refused.value.code == "start_failed"
+        assert await stage.states() == {}

@@ -117,3 +117,10 @@ async def test_start_child_of_a_bad_spec_changes_nothing(autojump_clock: MockClo
         assert bad.value.code == "invalid_child_spec"
         assert await stage.states() == {"a": "running"}
         assert a.starts == 1
+
+
+@pytest.mark.parametrize("listener", [3, child])
+def test_a_listener_that_cannot_be_called_at_once_is_refused(listener: Any) -> None:
+    with pytest.raises(BadFlags, match="on_event must be a function") as bad:
+        Supervisor("root", SupervisorFlags(), [], on_event=listener)
+    assert bad.value.code == "invalid_on_event"
