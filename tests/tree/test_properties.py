@@ -447,7 +447,8 @@ class Play:
             return [[child.id, child.state] for child in children]
         names = []
         for child in children:
-            value = None if child.ref is None else child.ref.value
+            life = child.ref if child.state == "running" else None
+            value = None if life is None else life.value
             path = value.name if isinstance(value, Supervisor) else value
             names.append("?" if path is None else path.rpartition("/")[2])
         states = [child.state for child in children]
