@@ -12,6 +12,7 @@ from typing import Literal
 import trio
 
 from supervisor.pool.outcome import PoolError, Task, TaskError
+from supervisor.process import Process
 
 State = Literal["stopped", "starting", "idle", "busy", "resetting", "restarting", "down"]
 
@@ -58,16 +59,6 @@ class Warmup:
             self.done.set()
 
 
-@dataclass(frozen=True)
-class Tree:
-    """How a process and all that it started is found."""
-
-    tag: str
-    """The mark in their environment."""
-    pid: int
-    """The leader."""
-
-
 @dataclass
 class Figures:
     """What `list` shows of an agent's worker."""
@@ -108,7 +99,7 @@ class Agent:
         """How its context is reset: rewind, /clear, a new process."""
         self.watched_by = "unknown"
         """How it is found out that its process hangs: ping, process state."""
-        self.tree: Tree | None = None
+        self.process: Process | None = None
         """Its process and all that this started, while it owns one."""
         self.tmp_bytes: int | None = None
         """What its temporary folder took when that was measured last, after a task."""

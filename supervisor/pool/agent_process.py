@@ -5,11 +5,7 @@ wait for; each operation waits for its fact or for the end of the process, which
 first. So nothing waits for ever on a process that has gone.
 """
 
-import fcntl
 import math
-import os
-import sys
-import termios
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable
@@ -18,7 +14,7 @@ import trio
 
 from supervisor.pool.events import ContextReset, Dropped, PoolEvent, StderrLine
 from supervisor.pool.launch import Capabilities
-from supervisor.process import Child, is_dying
+from supervisor.process import Process, ProcessClosedError
 from supervisor.protocol import (
     Activity,
     ClaudeSession,
@@ -48,8 +44,6 @@ LAST_WORDS_S = 0.5
 PROBE_S = 2.0
 """How long a CLI may take to answer a request that it may not know."""
 
-CHUNK = 1 << 16
-
 
 class ProcessGoneError(Exception):
     """The process ended, or closed its output: it answers nothing any more."""
@@ -60,7 +54,7 @@ class AgentProcess:
 
     def __init__(
         self,
-        child: Child,
+        child: Process,
         agent: str,
         capabilities: Capabilities,
         emit: Callable[[PoolEvent], None],
@@ -163,7 +157,7 @@ class AgentProcess:
         """
         self._result = None
         self.doing = ""
-        if is_dying(self.child.pid):
+        if not self.child.takes_input:
             # It would take the line out of the pipe, and nobody could tell what became of it.
             raise ProcessGoneError
         await self._write(self._session.begin_task(text))
@@ -254,19 +248,14 @@ class AgentProcess:
             with trio.move_on_after(LAST_WORDS_S):
                 await self.child.exited()
                 self.fell_silent = False
-        # The pipe keeps what nobody has read as long as one of its ends is open.
-        kept = _duplicate(self.child.stdin.fileno())
-        try:
-            return await self.child.end()
-        finally:
-            if kept is not None:
-                self.task_unread = _unread(kept) > self._written_since_task
-                os.close(kept)
+        status = await self.child.end()
+        self.task_unread = self.child.unread_bytes > self._written_since_task
+        return status
 
     async def _await_exit(self) -> None:
         # A CLI that only acknowledged may still end because its input does.
         async with self._writing:
-            await self.child.stdin.aclose()
+            await self.child.close_input()
         await self.child.exited()
 
     # how they are done
@@ -339,8 +328,8 @@ class AgentProcess:
             # A write that is cancelled half-way leaves a torn line: then only a kill helps.
             self._torn = True
             try:
-                await self.child.stdin.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                await self.child.send(data)
+            except ProcessClosedError:
                 # It may live on without its stdin: that is an end, too.
                 with trio.move_on_after(LAST_WORDS_S):
                     await self._until(lambda: self.gone)
@@ -351,14 +340,11 @@ class AgentProcess:
     # reading
 
     async def _read_stdout(self) -> None:
-        try:
-            while data := await self.child.stdout.receive_some(CHUNK):
-                self._outputs += 1
-                for event in self._session.receive(data):
-                    self._note(event)
-                self._poke()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
+        while data := await self.child.receive():
+            self._outputs += 1
+            for event in self._session.receive(data):
+                self._note(event)
+            self._poke()
         self._output_ended = True
         self._poke()
         self._on_gone()
@@ -402,20 +388,17 @@ class AgentProcess:
     async def _read_stderr(self) -> None:
         rest = b""
         second, lines = -1, 0
-        try:
-            while data := await self.child.stderr.receive_some(CHUNK):
-                *ended, rest = (rest + data).split(b"\n")
-                rest = rest[:STDERR_LINE_LIMIT]
-                for line in ended:
-                    now = int(trio.current_time())
-                    if now != second:
-                        if lines > STDERR_RATE:
-                            self._drop("stderr", f"{lines - STDERR_RATE} lines more a second")
-                        second, lines = now, 0
-                    lines += 1
-                    self._keep_stderr(line, log=lines <= STDERR_RATE)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
+        while data := await self.child.receive_errors():
+            *ended, rest = (rest + data).split(b"\n")
+            rest = rest[:STDERR_LINE_LIMIT]
+            for line in ended:
+                now = int(trio.current_time())
+                if now != second:
+                    if lines > STDERR_RATE:
+                        self._drop("stderr", f"{lines - STDERR_RATE} lines more a second")
+                    second, lines = now, 0
+                lines += 1
+                self._keep_stderr(line, log=lines <= STDERR_RATE)
         if rest:
             self._keep_stderr(rest, log=True)
 
@@ -433,17 +416,3 @@ class AgentProcess:
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
             await self._changed.wait()
-
-
-def _duplicate(fd: int) -> int | None:
-    try:
-        return os.dup(fd)
-    except OSError:  # closed already, or no descriptors left
-        return None
-
-
-def _unread(fd: int) -> int:
-    """Bytes that were written to the pipe `fd` and that nobody has read; 0 where none can tell."""
-    if sys.platform != "linux":
-        return 0
-    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)

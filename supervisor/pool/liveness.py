@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import trio
 
 from supervisor.pool.agent_process import AgentProcess, ProcessGoneError
-from supervisor.process import is_stopped, pressure
+from supervisor.process import pressure
 
 QUESTIONS = 2
 """That have to be left unanswered in a row: the pool itself may be late for one of them."""
@@ -70,14 +70,14 @@ def stretch() -> float:
 async def _lives(process: AgentProcess, limit_s: float) -> bool:
     if process.capabilities.ping is False:
         await trio.sleep(limit_s)
-        return not is_stopped(process.child.pid)
+        return not process.child.is_stopped
     try:
         answered = await process.ping(limit_s)
     except ProcessGoneError:
         return process.gone  # then others see to its end; else it has stopped reading
     if answered:
         process.capabilities.ping = True
-    elif process.capabilities.ping is None and not is_stopped(process.child.pid):
+    elif process.capabilities.ping is None and not process.child.is_stopped:
         # Its binary has never answered anybody: nothing can be told from this.
         process.capabilities.ping = False
         return True

@@ -11,14 +11,12 @@ from dataclasses import asdict, dataclass
 
 import trio
 
-from supervisor.place import TAG
-from supervisor.pool.agent import Tree
 from supervisor.pool.budget import Budget
 from supervisor.pool.config import AgentTable
 from supervisor.pool.events import CeilingCrossed, PoolEvent, SweepFailed
 from supervisor.pool.outcome import TaskError
 from supervisor.pool.worker import Worker
-from supervisor.process import TreeMemory, measure_trees
+from supervisor.process import Process, ProcessHost, TreeMemory
 
 SLOPE = 2**30
 """Bytes a second: the growth that sampling keeps up with."""
@@ -36,8 +34,8 @@ class Watched:
 
     agent: str
     """The agent's name."""
-    tree: Tree
-    """How the tree is found."""
+    process: Process
+    """Its leader."""
     settings: AgentTable
     """Its ceilings."""
     worker: Worker
@@ -52,11 +50,13 @@ class MemoryGovernor:
     def __init__(
         self,
         watched: Callable[[], Iterable[Watched]],
+        host: ProcessHost,
         budget: Budget,
         emit: Callable[[PoolEvent], None],
     ) -> None:
         """`watched` gives the trees that there are now; `emit` is called with each event."""
         self._watched = watched
+        self._host = host
         self._budget = budget
         self._emit = emit
         self._told_soft: set[str] = set()
@@ -76,16 +76,15 @@ class MemoryGovernor:
 
     async def sweep(self) -> float:
         """Measure every tree once, and act; returns the seconds until the next sweep is due."""
-        watched = {one.tree.tag: one for one in self._watched()}
+        watched = {one.process.tag: one for one in self._watched()}
         self._told_soft &= set(watched)
         self._sizes_at_first = {t: s for t, s in self._sizes_at_first.items() if t in watched}
         if not watched:
             self._budget.measured({})
             return LONGEST_S
-        leaders = {tag: one.tree.pid for tag, one in watched.items()}
-        measured = await trio.to_thread.run_sync(measure_trees, TAG, leaders)
+        measured = await self._host.memory({tag: one.process for tag, one in watched.items()})
         # Some may have ended while they were measured; a new one is seen by the next sweep.
-        present = {one.tree.tag for one in self._watched()} & set(watched)
+        present = {one.process.tag for one in self._watched()} & set(watched)
         self._budget.measured({watched[t].agent: measured[t].size_bytes for t in present})
         room = min((self._judge(watched[tag], measured[tag]) for tag in present), default=SLOPE)
         return min(max(room / SLOPE, SHORTEST_S), LONGEST_S)
@@ -98,8 +97,8 @@ class MemoryGovernor:
             self._cross(one, "hard", hard, size)
             one.worker.over_hard_ceiling(_ceiling_error(one.agent, hard, memory))
             return SLOPE  # it is being killed
-        if size > soft and one.tree.tag not in self._told_soft:
-            self._told_soft.add(one.tree.tag)
+        if size > soft and one.process.tag not in self._told_soft:
+            self._told_soft.add(one.process.tag)
             self._cross(one, "soft", soft, size)
             one.worker.recycle("it was over its soft ceiling")
         self._judge_growth(one, size)
@@ -110,12 +109,12 @@ class MemoryGovernor:
         limit = one.settings.max_growth
         if not limit or not one.is_ready:
             return
-        at_first = self._sizes_at_first.setdefault(one.tree.tag, size)
+        at_first = self._sizes_at_first.setdefault(one.process.tag, size)
         if size - at_first > limit:
             one.worker.recycle(f"it had grown by {_mib(size - at_first)}")
 
     def _cross(self, one: Watched, ceiling: str, limit: int, size: int) -> None:
-        self._emit(CeilingCrossed(one.agent, one.tree.pid, ceiling, limit, size))
+        self._emit(CeilingCrossed(one.agent, one.process.pid, ceiling, limit, size))
 
 
 def _ceiling_error(agent: str, limit: int, memory: TreeMemory) -> TaskError:

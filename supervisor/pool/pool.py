@@ -28,7 +28,7 @@ from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
 from supervisor.pool.temporary import TemporaryFolders
 from supervisor.pool.worker import Launch, Surroundings, Worker
-from supervisor.process import measure_trees
+from supervisor.process import LocalHost
 from supervisor.tree import (
     ChildSpec,
     ChildStatus,
@@ -91,6 +91,7 @@ class Pool:
         self._open_tasks: dict[str, Task] = {}
         self._watchers: trio.Nursery | None = None
         self._stopping = False
+        self._host = LocalHost(TAG)
         self._budget = Budget(self._running, lambda: self._config.pool, emit)
         self._around = Surroundings(
             define=self.define,
@@ -98,6 +99,7 @@ class Pool:
             clis=self._clis,
             environ=self._environ,
             root=root,
+            host=self._host,
             mark=f"{mark}.{uuid.uuid4().hex[:8]}",
             starting=trio.Semaphore(self._config.pool.spawn_limit or os.cpu_count() or 1),
             emit=emit,
@@ -105,7 +107,7 @@ class Pool:
             left=self._budget.left,
             temporary=temporary,
         )
-        self._governor = MemoryGovernor(self._watched, self._budget, emit)
+        self._governor = MemoryGovernor(self._watched, self._host, self._budget, emit)
         self._tree = AgentTree(lambda: self._config, self._agents, self._work, emit)
         self._know_members()
 
@@ -305,12 +307,10 @@ class Pool:
         self._check_call()
         rows = [self._row(entry) for entry in self._catalogue.all()]
         rows += [self._orphan_row(name) for name in self._undefined({r["name"] for r in rows})]
-        trees = {one.agent: one.tree for one in self._watched()}
-        leaders = {tree.tag: tree.pid for tree in trees.values()}
-        memory = await trio.to_thread.run_sync(measure_trees, TAG, leaders)
+        memory = await self._host.memory({one.agent: one.process for one in self._watched()})
         for row in rows:
-            if row["name"] in trees:
-                row["memory_bytes"] = memory[trees[row["name"]].tag].size_bytes
+            if row["name"] in memory:
+                row["memory_bytes"] = memory[row["name"]].size_bytes
         return rows
 
     async def tree(self) -> list[dict[str, Any]]:
@@ -337,15 +337,19 @@ class Pool:
 
     def _running(self) -> list[tuple[Agent, Worker]]:
         agents = self._agents
-        return [(agents[n], worker) for n, worker in self._workers.items() if agents[n].tree]
+        return [(agents[n], worker) for n, worker in self._workers.items() if agents[n].process]
 
     def _watched(self) -> list[Watched]:
         return [
             Watched(
-                name, agent.tree, self.settings(name), self._workers[name], agent.ready is not None
+                name,
+                agent.process,
+                self.settings(name),
+                self._workers[name],
+                agent.ready is not None,
             )
             for name, agent in self._agents.items()
-            if agent.tree is not None and name in self._workers
+            if agent.process is not None and name in self._workers
         ]
 
     def _undefined(self, defined: set[str]) -> list[str]:

@@ -19,7 +19,7 @@ import trio
 
 from supervisor.agents import AgentDefinition
 from supervisor.place import TAG, PlaceError
-from supervisor.pool.agent import Agent, Ready, Tree
+from supervisor.pool.agent import Agent, Ready
 from supervisor.pool.agent_process import AgentProcess, ProcessGoneError
 from supervisor.pool.config import AgentTable
 from supervisor.pool.events import (
@@ -45,7 +45,7 @@ from supervisor.pool.launch import (
 from supervisor.pool.liveness import hang
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
 from supervisor.pool.temporary import TemporaryFolders, size_of, variables
-from supervisor.process import Child, Command
+from supervisor.process import Command, Process, ProcessHost
 from supervisor.protocol import TurnResult
 
 SWEEP_AFTER_S = 1.0
@@ -87,6 +87,8 @@ class Surroundings:
     """The folder that processes run in."""
     mark: str
     """The pool's own mark: the beginning of every tag."""
+    host: ProcessHost
+    """Where processes run."""
     starting: trio.Semaphore
     """Places for processes that are starting."""
     emit: Callable[[PoolEvent], None]
@@ -270,12 +272,12 @@ class Worker:
             await self._remove_tmp()
             self._around.left(self._agent)
 
-    async def _spawn(self, command: Command) -> Child:
+    async def _spawn(self, command: Command) -> Process:
         """Start it; what the machine has no room for now is tried again, and is no crash."""
         wait_s, longest_s = SCARCE_WAIT_S
         while True:
             try:
-                return await Child.start(command)
+                return await self._around.host.start(command)
             except OSError as error:
                 if error.errno not in SCARCE:
                     raise
@@ -322,13 +324,13 @@ class Worker:
         )
 
     async def _use(
-        self, child: Child, launch: Launch, slot: "StartSlot", began: float
+        self, child: Process, launch: Launch, slot: "StartSlot", began: float
     ) -> AgentCrashError | None:
         agent = self._agent
         capabilities = self._around.clis.capabilities(launch.cli)
         process = AgentProcess(child, agent.name, capabilities, self._around.emit, agent.poke)
         agent.started_at = time.time()
-        agent.tree = Tree(child.tag, child.pid)
+        agent.process = child
         self._recycle = self._rest = None
         self._around.emit(WorkerStarted(agent.name, child.pid))
         end = End("reset")
@@ -354,7 +356,7 @@ class Worker:
     async def _end(self, process: AgentProcess, end: "End") -> int | None:
         """End the process and everything that it started; returns its exit status."""
         agent = self._agent
-        agent.ready = agent.started_at = agent.tree = None
+        agent.ready = agent.started_at = agent.process = None
         with trio.CancelScope(shield=True):
             if (self._cut_off is None or self._cut_off.in_order) and end.in_order:
                 await process.end_in_order(self._settings.shutdown)

@@ -1,17 +1,18 @@
 """OS children: spawn, pipes, exit, the kill of a whole tree, its memory. Knows no agent.
 
-A `Child` is a process in a session of its own, with a tag in its environment that everything
-it starts inherits. `Child.end` is over only when nothing that carries the tag, and nothing
-that descends from the process, is left.
+What is above this room sees a `Process` of a `ProcessHost`: the seam behind which other ways to
+run one may stand. Behind it, a `Child` is a process of this machine in a session of its own, with
+a tag in its environment that everything it starts inherits. `Child.end` is over only when nothing
+that carries the tag, and nothing that descends from the process, is left.
 """
 
 from supervisor.process._cgroup import end_subtree, use_cgroups
-from supervisor.process._child import Child, Command
+from supervisor.process._child import Child
+from supervisor.process._interface import Command, Process, ProcessClosedError, ProcessHost
 from supervisor.process._kill import find_marked, find_tree, kill_exactly, kill_until_gone
+from supervisor.process._local import LocalHost
 from supervisor.process._machine import (
     available_bytes,
-    is_dying,
-    is_stopped,
     memory_pressure,
     pressure,
 )
@@ -38,6 +39,10 @@ from supervisor.process._scan import (
 __all__ = [
     "Child",
     "Command",
+    "LocalHost",
+    "Process",
+    "ProcessClosedError",
+    "ProcessHost",
     "ProcessId",
     "ProcessMemory",
     "Seen",
@@ -51,8 +56,6 @@ __all__ = [
     "end_subtree",
     "find_marked",
     "find_tree",
-    "is_dying",
-    "is_stopped",
     "kill_exactly",
     "kill_until_gone",
     "marks",

@@ -1,46 +1,33 @@
-"""One child process with pipes: start it, talk to it, learn of its exit, end its whole tree."""
+"""A process of this machine: start it, talk to it, learn of its exit, end its whole tree."""
 
+import fcntl
 import os
 import select
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from termios import FIONREAD
 
 import trio
 
 from supervisor.process._cgroup import Leaf, make_leaf
+from supervisor.process._interface import Command, ProcessClosedError
 from supervisor.process._kill import GIVE_UP_S, find_tree, kill_until_gone
 from supervisor.process._launcher import check_program, dying_with_us
+from supervisor.process._machine import is_dying, is_stopped
 from supervisor.process._reaper import register, unregister
 from supervisor.process._scan import Census, Seen, look
 from supervisor.process._spawner import spawner
 
-
-@dataclass(frozen=True)
-class Command:
-    """What to start, and how to find all of it again."""
-
-    argv: tuple[str, ...]
-    """The program and its arguments."""
-    cwd: Path
-    """The folder that it runs in."""
-    env: Mapping[str, str]
-    """Its whole environment; nothing is inherited."""
-    tag_variable: str
-    """The name of the environment variable that marks the tree."""
-    tag: str
-    """The mark: a value never used for another start."""
-    memory_limit: int | None = None
-    """Bytes that the kernel is to hold the tree to, where it can; None: no limit."""
+CHUNK = 1 << 16
+"""Bytes that are read at once."""
 
 
 class Child:
-    """A process, its three pipes and everything that it started.
+    """A process of this machine, its three pipes and everything that it started.
 
-    Made by `start`. `end` must be called once, whatever happened before: it alone reaps.
+    Made by `start`. `end` must be called once, whatever happened before: it alone reaps. What a
+    worker uses of it is what `Process` says.
     """
 
     def __init__(
@@ -55,6 +42,8 @@ class Child:
         """What was started."""
         self.tag = command.tag
         """The mark that all of its tree carries."""
+        self.unread_bytes = 0
+        """Bytes that were sent and that it never read; known after `end`, 0 where none can tell."""
         self.stdin = _taken_over(popen.stdin.fileno())
         self.stdout = _taken_over(popen.stdout.fileno())
         self.stderr = _taken_over(popen.stderr.fileno())
@@ -108,6 +97,42 @@ class Child:
             await spawner().run(lambda: _abandon(popen, leaf))
             raise
 
+    async def send(self, data: bytes) -> None:
+        """Write all of `data` to its stdin; a cancelled call may have written a part of it.
+
+        Raises:
+            ProcessClosedError: nobody reads there any more.
+        """
+        try:
+            await self.stdin.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise ProcessClosedError from None
+
+    async def receive(self) -> bytes:
+        """What it has printed since, as soon as there is something; empty once it has closed that.
+
+        No byte is lost if this is cancelled.
+        """
+        return await _received(self.stdout)
+
+    async def receive_errors(self) -> bytes:
+        """The same of its stderr."""
+        return await _received(self.stderr)
+
+    async def close_input(self) -> None:
+        """Tell it that nothing more will be sent."""
+        await self.stdin.aclose()
+
+    @property
+    def takes_input(self) -> bool:
+        """False: it is being killed, so what is sent now may be taken and come to nothing."""
+        return not is_dying(self.pid)
+
+    @property
+    def is_stopped(self) -> bool:
+        """It does nothing, because a signal has stopped it."""
+        return is_stopped(self.pid)
+
     async def exited(self) -> None:
         """Wait until the process has ended. It is not reaped by this: its pid stays its own."""
         # One at a time: macOS allows one who waits for a process.
@@ -145,6 +170,7 @@ class Child:
         self._status = await spawner().run(self._reap)
         if self._leaf is not None:
             self._leaf.remove()
+        self.unread_bytes = _unread(self.stdin)
         for pipe in (self.stdin, self.stdout, self.stderr):
             await pipe.aclose()
 
@@ -210,6 +236,23 @@ def _abandon(popen: "subprocess.Popen[bytes]", leaf: Leaf | None) -> None:
     if leaf is not None:
         leaf.remove()
     unregister(popen.pid)
+
+
+async def _received(pipe: trio.lowlevel.FdStream) -> bytes:
+    try:
+        return bytes(await pipe.receive_some(CHUNK))
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return b""
+
+
+def _unread(pipe: trio.lowlevel.FdStream) -> int:
+    """Bytes that were written to a pipe and that nobody has read, where that can be told."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        return int.from_bytes(fcntl.ioctl(pipe.fileno(), FIONREAD, bytes(4)), sys.byteorder)
+    except (OSError, ValueError):  # closed already
+        return 0
 
 
 def _taken_over(fd: int) -> trio.lowlevel.FdStream:

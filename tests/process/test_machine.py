@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from supervisor.process import is_dying, is_stopped
+from supervisor.process._machine import is_dying, is_stopped
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells it")
 
