@@ -97,6 +97,18 @@ class ResetRecord(BaseModel):
     pid: Annotated[int | None, Field(description="The process that was killed, if there was one.")]
 
 
+class WorkerRecord(BaseModel):
+    """One worker of an agent in what `list` returns."""
+
+    name: str
+    state: str
+    pid: int | None
+    memory_bytes: int | None
+    tmp_bytes: int | None
+    uptime_s: float | None
+    task_id: Annotated[str | None, Field(description="The task in hand.")]
+
+
 class AgentRecord(BaseModel):
     """One agent in what `list` returns."""
 
@@ -136,6 +148,9 @@ class AgentRecord(BaseModel):
     ]
     origin: Annotated[str, Field(description="Where its definition came from.")]
     source: Annotated[str, Field(description="The file of its definition.")]
+    workers: Annotated[
+        list[WorkerRecord], Field(description="One each replica; the figures above are of all.")
+    ]
     warnings: list[str]
     error: Annotated[str | None, Field(description="Why it is down or broken.")]
 

@@ -1,6 +1,7 @@
 """What the pool keeps of one agent: its queue, who waits for its process, and its figures.
 
-It belongs to the pool, not to a worker, so whatever waits here outlives any restart.
+It belongs to the pool, not to a worker, so whatever waits here outlives any restart. A *seat* is
+the place of one worker: what is kept of it over its restarts.
 """
 
 import time
@@ -12,9 +13,24 @@ from typing import Literal
 import trio
 
 from supervisor.pool.outcome import PoolError, Task, TaskError
+from supervisor.pool.queue import TaskQueue
 from supervisor.process import Process
 
-State = Literal["stopped", "starting", "idle", "busy", "resetting", "restarting", "down"]
+SeatState = Literal["stopped", "starting", "idle", "busy", "resetting", "restarting"]
+State = SeatState | Literal["down"]
+
+_MOST_TELLING: tuple[SeatState, ...] = (
+    "busy",
+    "resetting",
+    "idle",
+    "starting",
+    "restarting",
+    "stopped",
+)
+"""Which worker's state is its agent's, where they differ."""
+
+RECENT = 16
+"""Tasks of late by which it is told how long one takes."""
 
 
 @dataclass
@@ -23,8 +39,8 @@ class Down:
 
     reason: str
     """In one sentence."""
-    ended: str
-    """The part of the tree that has to be started again: a supervisor, or the worker itself."""
+    ended: str | None
+    """The supervisor that has to be started again; None: the workers themselves."""
     since: float
     """On Trio's clock."""
     wall: float
@@ -61,58 +77,88 @@ class Warmup:
 
 @dataclass
 class Figures:
-    """What `list` shows of an agent's worker."""
+    """What `list` shows of an agent."""
 
     tasks_done: int = 0
     """Tasks that ended with a result."""
     tasks_failed: int = 0
     """Tasks that ended otherwise."""
     restarts: int = 0
-    """Unplanned replacements."""
+    """Unplanned replacements of its processes."""
     recycles: int = 0
     """Planned ones."""
+
+
+@dataclass(eq=False)
+class Seat:
+    """The place of one worker."""
+
+    name: str
+    """The worker's, as the tree knows it: agent#number."""
+    number: int
+    """Counted from 0."""
+    state: SeatState = "stopped"
+    """What its worker does."""
+    eager: bool = False
+    """Its worker is to have a process even where nobody waits for one."""
+    gone: bool = False
+    """Its worker has ended for good."""
+    current: Task | None = None
+    """The task in hand."""
+    process: Process | None = None
+    """Its process and all that this started, while it owns one."""
+    ready: Ready | None = None
+    """The same, once it is ready."""
+    started_at: float | None = None
+    """Seconds since the epoch at which that process was started."""
+    tmp_bytes: int | None = None
+    """What its temporary folder took when that was measured last, after a task."""
+    last_crash: str = ""
+    """Why its worker crashed last."""
+    last_used: float = 0.0
+    """When it last became idle, on Trio's clock."""
+    launch_key: object = None
+    """What its last process was started with."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is configured of an agent's queue and workers, as it is now."""
+
+    queue: int
+    """Tasks that may wait."""
+    replicas: int = 1
+    """Workers."""
+    min_replicas: int = 0
+    """Workers that have a process though nobody needs one."""
 
 
 class Agent:
     """One agent's mailbox and record. Everything here happens in one Trio run."""
 
-    def __init__(self, name: str, queue_limit: Callable[[], int]) -> None:
-        """`queue_limit` gives the number of tasks that may wait, as configured now."""
+    def __init__(self, name: str, limits: Callable[[], Limits]) -> None:
+        """`limits` gives what is configured now; the number of seats is settled here."""
         self.name = name
         """The agent's identifier."""
-        self.queue: deque[Task] = deque()
-        """Tasks that wait, the next one first."""
+        self.queue = TaskQueue()
+        """Tasks that wait."""
         self.warmups: list[Warmup] = []
         """Those who wait for a ready process."""
-        self.current: Task | None = None
-        """The task in hand."""
+        self.seats = [Seat(f"{name}#{n}", n) for n in range(limits().replicas)]
+        """The places of its workers."""
         self.down: Down | None = None
         """Set while it is down."""
-        self._state: State = "stopped"
-        self.eager = False
-        """Its worker is to have a process even where nobody waits for one."""
-        self.ready: Ready | None = None
-        """The process that it owns, once that is ready."""
-        self.started_at: float | None = None
-        """Seconds since the epoch at which that process was started."""
         self.reset_by = "unknown"
         """How its context is reset: rewind, /clear, a new process."""
         self.watched_by = "unknown"
         """How it is found out that its process hangs: ping, process state."""
-        self.process: Process | None = None
-        """Its process and all that this started, while it owns one."""
-        self.tmp_bytes: int | None = None
-        """What its temporary folder took when that was measured last, after a task."""
-        self.last_crash = ""
-        """Why its worker crashed last."""
-        self.last_used = 0.0
-        """When it last became idle, on Trio's clock."""
-        self.launch_key: object = None
-        """What its last process was started with."""
         self.figures = Figures()
         """What it has done."""
-        self._queue_limit = queue_limit
+        self._limits = limits
+        self._lately: deque[float] = deque(maxlen=RECENT)
         self._wanted = trio.Event()
+
+    # ---- tasks
 
     def put(self, task: Task) -> None:
         """Queue a task.
@@ -120,32 +166,42 @@ class Agent:
         Raises:
             PoolError: `queue_full`.
         """
-        if len(self.queue) >= self._queue_limit():
-            raise PoolError(
-                TaskError(
-                    "queue_full",
-                    f'{len(self.queue)} tasks wait for "{self.name}" already.',
-                    "Wait for some of them, or raise queue_limit in pool.toml.",
-                    {"queue_length": len(self.queue)},
-                )
-            )
-        self.queue.append(task)
+        if len(self.queue) >= self._limits().queue:
+            raise PoolError(self._queue_full())
+        self.queue.put(task)
         self.poke()
 
-    def put_back(self, task: Task) -> None:
-        """Queue a task again, before all others: no process ever had all of it."""
+    def put_back(self, task: Task, doing: str) -> None:
+        """Queue a task again, before all others; `doing` says what it waits for."""
         task.started_at = None
-        task.doing.value = "waiting for the agent's new process"
-        self.queue.appendleft(task)
+        task.doing.value = doing
+        self.queue.put_back(task)
         self.poke()
 
     def take(self) -> Task | None:
         """The next task that still wants an outcome, out of the queue."""
-        while self.queue:
-            task = self.queue.popleft()
-            if task.outcome is None:
-                return task
-        return None
+        task = self.queue.take()
+        if self.queue:
+            self.poke()  # another worker may have to start for the rest
+        return task
+
+    def has_taken(self, seconds: float) -> None:
+        """Note how long a task ran, for those who ask how long one takes."""
+        self._lately.append(seconds)
+
+    def _queue_full(self) -> TaskError:
+        waiting = len(self.queue)
+        each_s = sum(self._lately) / len(self._lately) if self._lately else None
+        lately = f" Lately a task took {each_s:.1f} s." if each_s is not None else ""
+        return TaskError(
+            "queue_full",
+            f'{waiting} tasks wait for "{self.name}" already.{lately}',
+            f"Wait for some of them, or raise queue_limit or replicas under [agents.{self.name}] "
+            "in pool.toml.",
+            {"queue_length": waiting, "task_s": each_s and round(each_s, 3)},
+        )
+
+    # ---- processes
 
     def ask_for_process(self) -> Warmup:
         """Wait for a ready process: the answer is settled by the worker that has one."""
@@ -160,26 +216,38 @@ class Agent:
         for warmup in waiting:
             warmup.settle(answer)
 
-    def forget_settled(self) -> None:
-        """Take the tasks that have an outcome already out of the queue."""
-        if any(task.outcome is not None for task in self.queue):
-            self.queue = deque(task for task in self.queue if task.outcome is None)
+    @property
+    def is_wanted(self) -> bool:
+        """Somebody waits for what only a process can do."""
+        return bool(self.queue or self.warmups)
+
+    def needs(self, seat: Seat) -> bool:
+        """Whether the worker of `seat`, which has no process, is to start one now."""
+        if seat.eager or seat.number < self._limits().min_replicas:
+            return True
+        coming = [s for s in self.seats if s.state in ("starting", "idle", "resetting")]
+        return max(len(self.queue), len(self.warmups[:1])) > len(coming) - (seat in coming)
+
+    def can_spare(self, seat: Seat) -> bool:
+        """Whether the worker of `seat` may be without a process, as far as is known now."""
+        return not self.is_wanted and seat.number >= self._limits().min_replicas
 
     @property
-    def wants_process(self) -> bool:
-        """Somebody waits for what only a process can do."""
-        return bool(self.queue or self.warmups or self.eager)
+    def ready(self) -> Ready | None:
+        """A process that is ready, if there is one."""
+        return next((seat.ready for seat in self.seats if seat.ready is not None), None)
 
     @property
     def state(self) -> State:
-        """What its worker does; down: there is none."""
-        return "down" if self.down is not None else self._state
+        """What its workers do: that of the most active one; down: there is none."""
+        if self.down is not None:
+            return "down"
+        states = {seat.state for seat in self.seats}
+        return next(state for state in _MOST_TELLING if state in states)
 
-    @state.setter
-    def state(self, state: State) -> None:
-        self._state = state
+    # ---- down and up
 
-    def go_down(self, reason: str, ended: str) -> bool:
+    def go_down(self, reason: str, ended: str | None) -> bool:
         """It is given up: everybody who waits is told. False: it was down already.
 
         Then the first reason stays, though more of the tree has to be started again for it.
@@ -187,15 +255,17 @@ class Agent:
         if self.down is not None:
             self.down.ended = ended
             return False
-        self.down = Down(reason, ended, trio.current_time(), time.time(), self.launch_key)
-        self.eager = False
+        key = self.seats[0].launch_key
+        self.down = Down(reason, ended, trio.current_time(), time.time(), key)
+        for seat in self.seats:
+            seat.eager = False
         self.fail_waiting(self.down_error())
         return True
 
-    def come_up(self) -> None:
-        """It has a worker (again), which owns no process yet."""
+    def come_up(self, seat: Seat) -> None:
+        """A worker of it has started (again), and owns no process yet."""
         self.down = None
-        self._state = "stopped"
+        seat.state, seat.gone = "stopped", False
 
     def down_error(self) -> TaskError:
         """`agent_down`, with why and since when."""
@@ -213,6 +283,8 @@ class Agent:
         while (task := self.take()) is not None:
             task.settle(error)
         self.answer_warmups(error)
+
+    # ---- waking
 
     def poke(self) -> None:
         """Wake whoever waits in `wait_poked`."""

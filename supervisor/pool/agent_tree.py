@@ -15,7 +15,7 @@ from functools import partial
 
 import trio
 
-from supervisor.pool.agent import Agent
+from supervisor.pool.agent import Agent, Seat
 from supervisor.pool.config import Config, SupervisorTable
 from supervisor.pool.events import AgentDown, PoolEvent, WorkerRestarted
 from supervisor.tree import (
@@ -49,7 +49,7 @@ class AgentTree:
         self,
         config: Callable[[], Config],
         agents: dict[str, Agent],
-        work: Callable[[Agent], StartFunction],
+        work: Callable[[Agent, Seat], StartFunction],
         emit: Callable[[PoolEvent], None],
     ) -> None:
         """Nothing runs before `spec` does.
@@ -57,7 +57,7 @@ class AgentTree:
         Args:
             config: gives the configuration in force.
             agents: all agents that are known, by name.
-            work: gives the life of an agent's worker.
+            work: gives the life of the worker that has a seat of an agent.
             emit: called with what happens to agents.
         """
         self._config = config
@@ -92,8 +92,7 @@ class AgentTree:
                 await self._supervisors[TOP].start_child(self._own(agent))
             return
         try:
-            with _there_already():
-                await self._supervisors[GROUP + group].start_child(self._worker(agent))
+            await self._start_workers(agent)
         except (SupervisorGone, KeyError):
             self._down(agent, f'its group "{group}" has ended', GROUP + group)
 
@@ -122,18 +121,30 @@ class AgentTree:
             return
         with _there_already(), contextlib.suppress(SupervisorGone):
             own = self._supervisors[agent.name]
-            await own.terminate_child(_worker_id(agent))
-            await own.restart_child(_worker_id(agent))
+            for seat in agent.seats:
+                if seat.state == "restarting":
+                    await own.terminate_child(seat.name)
+                    await own.restart_child(seat.name)
 
-    async def _start_again(self, agent: Agent, ended: str) -> None:
-        if ended == _worker_id(agent):
-            group = self._group_of(agent)
-            above = self._supervisors[GROUP + group if group else agent.name]
-            await above.start_child(self._worker(agent))
+    async def _start_again(self, agent: Agent, ended: str | None) -> None:
+        if ended is None:
+            await self._start_workers(agent)
             return
         above = self._parent_of(ended)
         await above.terminate_child(ended)  # it may still be stopping its children
         await above.restart_child(ended)
+
+    async def _start_workers(self, agent: Agent) -> None:
+        group = self._group_of(agent)
+        above = self._supervisors[GROUP + group if group else agent.name]
+        for seat in agent.seats:
+            with _there_already():
+                await above.start_child(self._worker(agent, seat))
+
+    def seat_of(self, child: str) -> Seat | None:
+        """The seat of a worker, by its name in the tree; None: it is none."""
+        agent = self._agent_of(child)
+        return next((seat for seat in agent.seats if seat.name == child), None) if agent else None
 
     def about(self, child: str) -> Agent | None:
         """The agent that a child of this part of the tree is there for; None: it is a group."""
@@ -143,11 +154,11 @@ class AgentTree:
 
     def _own(self, agent: Agent) -> ChildSpec:
         table = self._config().defaults.supervisor
-        return self._supervisor(agent.name, table, lambda: [self._worker(agent)])
+        return self._supervisor(agent.name, table, lambda: self._workers(agent))
 
     def _group(self, name: str) -> ChildSpec:
         def children() -> list[ChildSpec]:
-            members = [self._worker(agent) for agent in self._members(name)]
+            members = [spec for agent in self._members(name) for spec in self._workers(agent)]
             return members + [self._group(inner) for inner in self._groups_in(name)]
 
         return self._supervisor(GROUP + name, self._config().supervisors[name], children)
@@ -165,11 +176,14 @@ class AgentTree:
             name, supervise, restart="transient", type="supervisor", cool_down_s=table.cool_down
         )
 
-    def _worker(self, agent: Agent) -> ChildSpec:
+    def _workers(self, agent: Agent) -> list[ChildSpec]:
+        return [self._worker(agent, seat) for seat in agent.seats]
+
+    def _worker(self, agent: Agent, seat: Seat) -> ChildSpec:
         settings = self._config().agent(agent.name)
         return ChildSpec(
-            _worker_id(agent),
-            self._work(agent),
+            seat.name,
+            self._work(agent, seat),
             restart=settings.restart,
             shutdown="infinity",  # it ends its process by itself, and in bounded time
             significant=settings.significant,
@@ -214,11 +228,11 @@ class AgentTree:
                 # A group has been stopped as a whole before its first member starts.
                 self._stopping_for.pop(supervisor, None)
             case ChildExited(child_id=child, cause=cause, asked=asked):
-                agent = self._agent_of(child)
-                if agent is not None and asked:
-                    self._stopped_with_group(agent, self._restart_around(supervisor))
-                elif agent is not None:
-                    self._crashed(agent, str(cause))
+                seat = self.seat_of(child)
+                if seat is not None and asked:
+                    self._stopped_with_group(child, seat, self._restart_around(supervisor))
+                elif seat is not None:
+                    self._crashed(child, seat, str(cause))
             case IntensityExceededEvent(child_id=child, cause=cause):
                 times = f"{event.intensity + 1} times within {event.period_s:g} s"
                 reason = f"it failed {times}, at last because {cause}"
@@ -231,30 +245,34 @@ class AgentTree:
                 pass
 
     def _restarting(self, child: str, delay_s: float) -> None:
+        agent, seat = self._agent_of(child), self.seat_of(child)
+        if agent is not None and seat is not None:
+            self._is_restarted(agent, seat, round(delay_s, 3), seat.last_crash)
+
+    def _stopped_with_group(self, child: str, seat: Seat, cause: str | None) -> None:
         agent = self._agent_of(child)
-        if agent is not None:
-            agent.state = "restarting"
-            agent.figures.restarts += 1
-            self._emit(WorkerRestarted(agent.name, round(delay_s, 3), agent.last_crash))
+        if agent is not None and agent.down is None and cause is not None:
+            self._is_restarted(agent, seat, 0.0, f"its group is restarted for {cause}")
 
-    def _stopped_with_group(self, agent: Agent, cause: str | None) -> None:
-        if cause is None or agent.down is not None:
-            return
-        agent.state = "restarting"
+    def _is_restarted(self, agent: Agent, seat: Seat, delay_s: float, why: str) -> None:
+        seat.state = "restarting"
         agent.figures.restarts += 1
-        self._emit(WorkerRestarted(agent.name, 0.0, f"its group is restarted for {cause}"))
+        self._emit(WorkerRestarted(agent.name, delay_s, why))
 
-    def _crashed(self, agent: Agent, cause: str) -> None:
-        agent.last_crash = cause
-        if self._config().agent(agent.name).restart == "temporary":
-            reason = f"{cause}, and it is not to be restarted"
-            self._down(agent, reason, _worker_id(agent))
+    def _crashed(self, child: str, seat: Seat, cause: str) -> None:
+        agent = self._agent_of(child)
+        seat.last_crash = cause
+        if agent is None or self._config().agent(agent.name).restart != "temporary":
+            return
+        seat.state, seat.gone = "stopped", True
+        if all(one.gone for one in agent.seats):
+            self._down(agent, f"{cause}, and it is not to be restarted", None)
 
     def _ended(self, supervisor: str, reason: str) -> None:
         for agent in self._below(supervisor):
             self._down(agent, reason, supervisor)
 
-    def _down(self, agent: Agent, reason: str, ended: str) -> None:
+    def _down(self, agent: Agent, reason: str, ended: str | None) -> None:
         if agent.go_down(reason, ended):
             self._emit(AgentDown(agent.name, reason))
 
@@ -270,10 +288,6 @@ class AgentTree:
     def _agent_of(self, child: str) -> Agent | None:
         """The agent whose worker that child is; None: it is a group."""
         return self._agents.get(child.rpartition("#")[0])
-
-
-def _worker_id(agent: Agent) -> str:
-    return f"{agent.name}#0"
 
 
 def _flags(table: SupervisorTable) -> SupervisorFlags:

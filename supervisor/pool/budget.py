@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 import trio
 
-from supervisor.pool.agent import Agent
+from supervisor.pool.agent import Agent, Seat
+from supervisor.pool.boot import Boot
 from supervisor.pool.config import PoolTable
 from supervisor.pool.events import AdmissionWaits, BudgetExceeded, PoolEvent
 from supervisor.pool.worker import Worker
@@ -24,7 +25,7 @@ UNKNOWN_SIZE = 200 * 2**20
 PRESSURE_LIMIT = 40.0
 """Percent of the last ten seconds that somebody on the machine waited for memory."""
 
-RunningAgents = Callable[[], Iterable[tuple[Agent, Worker]]]
+Running = Callable[[], Iterable[tuple[Agent, Seat, Worker]]]
 
 
 class Budget:
@@ -32,44 +33,43 @@ class Budget:
 
     def __init__(
         self,
-        running: RunningAgents,
+        running: Running,
         settings: Callable[[], PoolTable],
         emit: Callable[[PoolEvent], None],
     ) -> None:
-        """`running` gives the agents that own a process now, with their workers."""
+        """`running` gives the workers that own a process now, with their agents and seats."""
         self._running = running
         self._settings = settings
         self._emit = emit
-        self._admitted: set[str] = set()
-        self._sizes: dict[str, int] = {}
+        self._admitted: set[Boot] = set()
+        self._sizes: dict[Boot, int] = {}
         self._expected = UNKNOWN_SIZE
         self._turn = trio.Lock()
         self._changed = trio.Event()
         self._is_over = False
 
-    async def admit(self, agent: Agent) -> None:
-        """Wait until there is room for a process of this agent; `left` gives it back."""
+    async def admit(self, boot: Boot) -> None:
+        """Wait until there is room for a process; `left` gives it back."""
         async with self._turn:
             told = ""
             while (why := self._why_not()) is not None:
                 if why != told:
-                    self._emit(AdmissionWaits(agent.name, why))
+                    self._emit(AdmissionWaits(boot.agent, why))
                     told = why
-                for task in agent.queue:
-                    task.doing.value = f"waiting for room: {why}"
-                self._end_idle_one(f"room is needed for {agent.name}")
+                boot.waiting(f"waiting for room: {why}")
+                self._end_idle_one(f"room is needed for {boot.agent}")
                 await self._changed.wait()
-            self._admitted.add(agent.name)
+            self._admitted.add(boot)
 
-    def left(self, agent: Agent) -> None:
+    def left(self, boot: Boot) -> None:
         """Its process is gone, or has never come."""
-        self._admitted.discard(agent.name)
-        self._sizes.pop(agent.name, None)
+        self._admitted.discard(boot)
+        self._sizes.pop(boot, None)
         self._change()
 
-    def measured(self, sizes: Mapping[str, int]) -> None:
-        """Take the size of each agent's tree (bytes, by name), and act where it is too much."""
-        self._sizes = {name: size for name, size in sizes.items() if name in self._admitted}
+    def measured(self, sizes: Mapping[Boot, int]) -> None:
+        """Take the size of each process's tree (bytes), and act where it is too much."""
+        self._sizes = {boot: size for boot, size in sizes.items() if boot in self._admitted}
         if self._sizes:
             self._expected = sum(self._sizes.values()) // len(self._sizes)
         limit = self._settings().budget
@@ -84,18 +84,18 @@ class Budget:
             return
         if not over or self._is_over:
             return  # all of them work; it has been told
-        name, size = max(self._sizes.items(), key=lambda item: item[1])
-        self._emit(BudgetExceeded(name, self._settings().budget, self._used(), size))
-        for agent, worker in self._running():
-            if agent.name == name:
+        boot, size = max(self._sizes.items(), key=lambda item: item[1])
+        self._emit(BudgetExceeded(boot.agent, self._settings().budget, self._used(), size))
+        for _, _, worker in self._running():
+            if worker.boot is boot:
                 worker.recycle("it was the biggest while the pool was over its budget")
 
     def _end_idle_one(self, why: str) -> bool:
         """End the idle process that was used least recently; False: none is idle."""
         idle = [
-            (agent.last_used, agent.name, worker)
-            for agent, worker in self._running()
-            if agent.state == "idle" and not agent.wants_process
+            (seat.last_used, seat.name, worker)
+            for agent, seat, worker in self._running()
+            if seat.state == "idle" and agent.can_spare(seat)
         ]
         if not idle:
             return False
@@ -110,7 +110,7 @@ class Budget:
         limit = self._settings().budget
         if not limit or not self._admitted or self._used() + self._expected <= limit:
             return None
-        takers = ", ".join(sorted(self._admitted))
+        takers = ", ".join(sorted({boot.agent for boot in self._admitted}))
         return f"{_mib(self._used())} of the budget of {_mib(limit)} are taken by {takers}"
 
     def _machine_is_short(self) -> str | None:
@@ -123,7 +123,7 @@ class Budget:
         return None
 
     def _used(self) -> int:
-        return sum(self._sizes.get(name, self._expected) for name in self._admitted)
+        return sum(self._sizes.get(boot, self._expected) for boot in self._admitted)
 
     def _change(self) -> None:
         self._changed.set()

@@ -100,8 +100,16 @@ class AgentTable(_Table):
     """When an agent's worker that ended is restarted, in OTP's words."""
     significant: bool
     """Its end for good may end its group: see the group's auto_shutdown."""
+    replicas: Annotated[int, Field(ge=1, le=64)]
+    """Workers that serve its queue, each with a process of its own once there is work for it."""
+    min_replicas: Annotated[int, Field(ge=0)]
+    """Workers that have a process even where there is no work; not more than `replicas`."""
     shutdown: Duration
     """Seconds that a process may take to end in order before it is killed."""
+    retries: Annotated[int, Field(ge=0, le=100)]
+    """Times that a task is tried again whose process died, or outgrew its hard ceiling."""
+    keep_background: bool
+    """What a task's commands left running lives on; else it ends with the task."""
     task_timeout: Duration
     """Seconds from a task's acceptance to its deadline."""
     start_timeout: Duration
@@ -124,12 +132,19 @@ class AgentTable(_Table):
     """Tasks after which a process is recycled; 0: any number."""
     max_age: Duration
     """Seconds after which a process is recycled, once it is idle; 0: any."""
-    max_idle: Duration
+    idle_timeout: Duration
     """Seconds without a task after which a process is ended; 0: it is kept."""
     liveness_timeout: Duration
     """Seconds that a process may leave a ping unanswered before it counts as hung; 0: any."""
     permission_mode: PermissionMode
     """The CLI's permission mode, where the definition names none."""
+
+    @field_validator("min_replicas")
+    @classmethod
+    def _not_above_replicas(cls, least: int, info: ValidationInfo) -> int:
+        if least > info.data.get("replicas", least):
+            raise ValueError("min_replicas must not be above replicas")
+        return least
 
     @field_validator("hard_ceiling")
     @classmethod

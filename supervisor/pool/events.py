@@ -121,6 +121,16 @@ class TaskStarted(PoolEvent):
 
 
 @dataclass(frozen=True)
+class TaskRetried(PoolEvent):
+    """A task was cut off, and is queued again, before all others."""
+
+    task_id: str
+    attempts: int
+    reason: str
+    level = "warning"
+
+
+@dataclass(frozen=True)
 class TaskEnded(PoolEvent):
     """A task has its outcome."""
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 import trio
 
+from supervisor.pool.boot import Boot
 from supervisor.pool.budget import Budget
 from supervisor.pool.config import AgentTable
 from supervisor.pool.events import CeilingCrossed, PoolEvent, SweepFailed
@@ -40,6 +41,8 @@ class Watched:
     """Its ceilings."""
     worker: Worker
     """Whom to tell."""
+    boot: Boot
+    """What the budget knows it by."""
     is_ready: bool = False
     """Its start is over."""
 
@@ -85,7 +88,7 @@ class MemoryGovernor:
         measured = await self._host.memory({tag: one.process for tag, one in watched.items()})
         # Some may have ended while they were measured; a new one is seen by the next sweep.
         present = {one.process.tag for one in self._watched()} & set(watched)
-        self._budget.measured({watched[t].agent: measured[t].size_bytes for t in present})
+        self._budget.measured({watched[t].boot: measured[t].size_bytes for t in present})
         room = min((self._judge(watched[tag], measured[tag]) for tag in present), default=SLOPE)
         return min(max(room / SLOPE, SHORTEST_S), LONGEST_S)
 

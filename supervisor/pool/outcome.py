@@ -1,15 +1,21 @@
 """A task and its one outcome."""
 
 import math
+import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
 import trio
 from trio_util import AsyncValue
 
 from supervisor.protocol import Denial, Usage
+
+Priority = Literal["high", "normal", "low"]
+"""How urgent a task is, the most urgent first."""
+
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,24 @@ class TaskError:
         return f"{self.code}: {self.message}{end} {self.advice}".rstrip()
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """One process's try at a task: from its line written whole to the end of that."""
+
+    number: int
+    """Counted from 1."""
+    pid: int
+    """The process."""
+    started_at: float
+    """Seconds since the epoch."""
+    ended_at: float | None = None
+    """The same; None: it goes on."""
+    exit_status: int | None = None
+    """The process's, where that ended it."""
+    why: str = ""
+    """The code of what ended it too early."""
+
+
 class PoolError(Exception):
     """A call that was refused; `error` is for the caller."""
 
@@ -60,14 +84,26 @@ Outcome = TaskResult | TaskError
 class Task:
     """One piece of text handed to an agent. It is settled once; the first to do it wins."""
 
-    def __init__(self, agent: str, text: str, timeout_s: float) -> None:
-        """`timeout_s`: seconds from now to the deadline."""
+    def __init__(
+        self,
+        agent: str,
+        text: str,
+        timeout_s: float,
+        *,
+        caller: str = "",
+        priority: Priority = "normal",
+    ) -> None:
+        """`timeout_s`: seconds from now to the deadline; `caller`: who takes turns with others."""
         self.id = f"t-{uuid.uuid4().hex[:12]}"
         """The task's identifier."""
         self.agent = agent
         """The agent's name."""
         self.text = text
         """What it is asked to do."""
+        self.caller = caller
+        """Who handed it over."""
+        self.priority: Priority = priority
+        """How urgent it is."""
         self.timeout_s = timeout_s
         """Seconds from acceptance to the deadline."""
         self.accepted_at = trio.current_time()
@@ -76,10 +112,8 @@ class Task:
         """When its line began to be written to a process, on Trio's clock."""
         self.ended_at = math.inf
         """When it was settled, on Trio's clock."""
-        self.attempts = 0
-        """How often its line was written whole to a process."""
-        self.sent_whole = False
-        """Its line was written whole to a process: from then on it may have had effects."""
+        self.tries: list[Attempt] = []
+        """Each time that its line was written whole to a process: it may have had effects."""
         self.unsent = 0
         """How often a process died before its line was written whole."""
         self.pid: int | None = None
@@ -92,6 +126,31 @@ class Task:
         """Set when the outcome is there."""
         self.on_settled: Callable[[], None] | None = None
         """Called then, once, by whoever settles it; for the worker that has the task."""
+
+    @property
+    def attempts(self) -> int:
+        """How often its line was written whole to a process."""
+        return len(self.tries)
+
+    @property
+    def sent_whole(self) -> bool:
+        """Its line was written whole to the process that has or had it last."""
+        return bool(self.tries) and self.tries[-1].ended_at is None
+
+    def begin_attempt(self, attempt: Attempt) -> None:
+        """Its line has been written whole to a process."""
+        self.tries.append(attempt)
+
+    def end_attempt(self, exit_status: int | None, why: str) -> None:
+        """The attempt is over; nothing happens where none goes on."""
+        if self.sent_whole:
+            ended = replace(self.tries[-1], ended_at=time.time(), exit_status=exit_status, why=why)
+            self.tries[-1] = ended
+
+    def take_back_attempt(self) -> None:
+        """The process has never read all of its line."""
+        if self.sent_whole:
+            self.tries.pop()
 
     def settle(self, outcome: Outcome) -> bool:
         """Give the task its outcome; False where it has one already, which stays."""

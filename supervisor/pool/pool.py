@@ -18,8 +18,9 @@ from supervisor.agents import (
     UnknownAgent,
 )
 from supervisor.place import TAG
-from supervisor.pool.agent import Agent, Ready
+from supervisor.pool.agent import Agent, Limits, Ready, Seat
 from supervisor.pool.agent_tree import AgentTree
+from supervisor.pool.boot import Launch, Yard, launch_of
 from supervisor.pool.budget import Budget
 from supervisor.pool.config import AgentTable, Config, ConfigError, ConfigFiles, Problem
 from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued
@@ -27,7 +28,7 @@ from supervisor.pool.launch import CliFinder, ignored_bypass, permission_mode
 from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
 from supervisor.pool.temporary import TemporaryFolders
-from supervisor.pool.worker import Launch, Surroundings, Worker
+from supervisor.pool.worker import Surroundings, Worker
 from supervisor.process import LocalHost
 from supervisor.tree import (
     ChildSpec,
@@ -87,19 +88,17 @@ class Pool:
         self._config_signature: object = None
         self._config = self._first_config()
         self._agents: dict[str, Agent] = {}
-        self._workers: dict[str, Worker] = {}
+        self._workers: dict[Seat, Worker] = {}
         self._open_tasks: dict[str, Task] = {}
         self._watchers: trio.Nursery | None = None
         self._stopping = False
         self._host = LocalHost(TAG)
         self._budget = Budget(self._running, lambda: self._config.pool, emit)
-        self._around = Surroundings(
-            define=self.define,
-            settings=self.settings,
+        yard = Yard(
+            host=self._host,
             clis=self._clis,
             environ=self._environ,
             root=root,
-            host=self._host,
             mark=f"{mark}.{uuid.uuid4().hex[:8]}",
             starting=trio.Semaphore(self._config.pool.spawn_limit or os.cpu_count() or 1),
             emit=emit,
@@ -107,6 +106,7 @@ class Pool:
             left=self._budget.left,
             temporary=temporary,
         )
+        self._around = Surroundings(self.define, self._launch, self.settings, yard)
         self._governor = MemoryGovernor(self._watched, self._host, self._budget, emit)
         self._tree = AgentTree(lambda: self._config, self._agents, self._work, emit)
         self._know_members()
@@ -251,7 +251,7 @@ class Pool:
         """End a task that its caller no longer wants."""
         error = TaskError("cancelled", "the task was cancelled by its caller.", "", task.times())
         if task.settle(error):
-            self._agents[task.agent].forget_settled()
+            self._agents[task.agent].queue.forget_settled()
 
     def client_lost(self, task: Task) -> None:
         """The connection of a task's caller is lost: it runs on for the grace, then ends."""
@@ -291,11 +291,12 @@ class Pool:
             self.define(name)
             return {"agent": name, "was": "stopped", "pid": None}
         was, pid = agent.state, agent.ready.pid if agent.ready else None
-        worker = self._workers.get(name)
-        if agent.down is not None or worker is None:
+        workers = [self._workers[seat] for seat in agent.seats if seat in self._workers]
+        if agent.down is not None or len(workers) < len(agent.seats):
             await self._bring_back(agent)
-        else:
-            await worker.reset()
+        async with trio.open_nursery() as nursery:
+            for worker in workers:
+                nursery.start_soon(worker.reset)
         return {"agent": name, "was": was, "pid": pid}
 
     async def agents(self) -> list[dict[str, Any]]:
@@ -307,10 +308,15 @@ class Pool:
         self._check_call()
         rows = [self._row(entry) for entry in self._catalogue.all()]
         rows += [self._orphan_row(name) for name in self._undefined({r["name"] for r in rows})]
-        memory = await self._host.memory({one.agent: one.process for one in self._watched()})
+        sizes = await self._host.memory(
+            {seat.name: seat.process for _, seat, _ in self._running() if seat.process}
+        )
         for row in rows:
-            if row["name"] in memory:
-                row["memory_bytes"] = memory[row["name"]].size_bytes
+            for worker in row["workers"]:
+                memory = sizes.get(worker["name"])
+                worker["memory_bytes"] = memory and memory.size_bytes
+            known = [w["memory_bytes"] for w in row["workers"] if w["memory_bytes"] is not None]
+            row["memory_bytes"] = sum(known) if known else None
         return rows
 
     async def tree(self) -> list[dict[str, Any]]:
@@ -328,28 +334,27 @@ class Pool:
             row |= {"state": info.state, "restart": info.restart}
             agent = self._tree.about(info.id)
             if agent is not None:
+                seat = self._tree.seat_of(info.id)
                 row |= {"agent": agent.name, "agent_state": agent.state}
-                row["pid"] = agent.ready.pid if agent.ready and info.type == "worker" else None
+                row["pid"] = seat.ready.pid if seat and seat.ready else None
                 row["error"] = agent.down.reason if agent.down else None
             yield row | ({} if below is None else _flags_row(below))
             if below is not None:
                 yield from self._tree_rows(below, here)
 
-    def _running(self) -> list[tuple[Agent, Worker]]:
-        agents = self._agents
-        return [(agents[n], worker) for n, worker in self._workers.items() if agents[n].process]
+    def _running(self) -> list[tuple[Agent, Seat, Worker]]:
+        return [
+            (agent, seat, self._workers[seat])
+            for agent in self._agents.values()
+            for seat in agent.seats
+            if seat.process is not None and seat in self._workers
+        ]
 
     def _watched(self) -> list[Watched]:
         return [
-            Watched(
-                name,
-                agent.process,
-                self.settings(name),
-                self._workers[name],
-                agent.ready is not None,
-            )
-            for name, agent in self._agents.items()
-            if agent.process is not None and name in self._workers
+            Watched(a.name, s.process, self.settings(a.name), w, w.boot, s.ready is not None)
+            for a, s, w in self._running()
+            if s.process is not None and w.boot is not None
         ]
 
     def _undefined(self, defined: set[str]) -> list[str]:
@@ -383,8 +388,12 @@ class Pool:
         """The agent, and whether it is new: then its supervisor is still to be started."""
         if name in self._agents:
             return self._agents[name], False
-        agent = self._agents[name] = Agent(name, lambda: self.settings(name).queue_limit)
+        agent = self._agents[name] = Agent(name, lambda: self._limits(name))
         return agent, True
+
+    def _limits(self, name: str) -> Limits:
+        settings = self.settings(name)
+        return Limits(settings.queue_limit, settings.replicas, settings.min_replicas)
 
     async def _agent(self, name: str) -> Agent:
         agent, is_new = self._known(name)
@@ -399,29 +408,30 @@ class Pool:
     async def _revive(self, agent: Agent) -> None:
         """Start a down agent again, if what it starts has changed; else refuse the call."""
         assert agent.down is not None
-        if self._launch_key(agent) != agent.down.launch_key:
+        if self._launch(agent.name).key != agent.down.launch_key:
             await self._bring_back(agent)
         if agent.down is not None:
             raise PoolError(agent.down_error())
 
-    def _launch_key(self, agent: Agent) -> object:
-        definition = self.define(agent.name)
-        mode = permission_mode(definition, self.settings(agent.name).permission_mode)
-        return Launch(definition, self._clis.find(), mode).key
+    def _launch(self, name: str) -> Launch:
+        """How an agent is started now; raises PoolError."""
+        definition, settings, cli = self.define(name), self.settings(name), self._clis.find()
+        mode = permission_mode(definition, settings.permission_mode)
+        return launch_of(definition, cli, mode, settings, self._clis.capabilities(cli))
 
     async def _bring_back(self, agent: Agent) -> None:
         # Shielded: half-way there would be an agent that is not down, and that nobody serves.
         with trio.CancelScope(shield=True):
             await self._tree.bring_back(agent)
 
-    def _work(self, agent: Agent) -> StartFunction:
+    def _work(self, agent: Agent, seat: Seat) -> StartFunction:
         async def work(*, task_status: ChildStatus) -> None:
-            agent.come_up()
-            worker = self._workers[agent.name] = Worker(agent, self._around)
+            agent.come_up(seat)
+            worker = self._workers[seat] = Worker(agent, seat, self._around)
             try:
                 await worker.run(task_status=task_status)
             finally:
-                del self._workers[agent.name]
+                del self._workers[seat]
 
         return work
 
@@ -429,7 +439,7 @@ class Pool:
         with trio.move_on_at(task.deadline):
             await task.settled.wait()
         if task.settle(_deadline_error(task)):
-            agent.forget_settled()
+            agent.queue.forget_settled()
         del self._open_tasks[task.id]
         if not self._open_tasks:
             self.idle.set()
@@ -446,24 +456,27 @@ class Pool:
         self.cancel(task)
 
     def _row(self, entry: AgentDefinition | BrokenDefinition) -> dict[str, Any]:
-        agent = self._agents.get(entry.name) or Agent(entry.name, lambda: 0)
+        agent = self._agents.get(entry.name) or Agent(entry.name, lambda: Limits(0))
+        workers = [_worker_row(seat) for seat in agent.seats]
+        tmp = [w["tmp_bytes"] for w in workers if w["tmp_bytes"] is not None]
         row: dict[str, Any] = {
             "name": entry.name,
             "description": "",
             "state": agent.state,
             "pid": agent.ready.pid if agent.ready else None,
             "memory_bytes": None,
-            "tmp_bytes": agent.tmp_bytes,
+            "tmp_bytes": sum(tmp) if tmp else None,
             "tasks_done": agent.figures.tasks_done,
             "tasks_failed": agent.figures.tasks_failed,
             "restarts": agent.figures.restarts,
             "recycles": agent.figures.recycles,
-            "uptime_s": round(time.time() - agent.started_at, 1) if agent.started_at else None,
+            "uptime_s": max((w["uptime_s"] or 0 for w in workers), default=0) or None,
             "queue_length": len(agent.queue),
             "reset_by": agent.reset_by,
             "watched_by": agent.watched_by,
             "origin": entry.origin,
             "source": str(entry.source),
+            "workers": workers,
             "warnings": [],
             "error": agent.down_error().message if agent.down else None,
         }
@@ -473,6 +486,18 @@ class Pool:
         if (refused := ignored_bypass(entry)) is not None:
             warnings.append(refused)
         return row | {"description": entry.description, "warnings": warnings}
+
+
+def _worker_row(seat: Seat) -> dict[str, Any]:
+    return {
+        "name": seat.name,
+        "state": seat.state,
+        "pid": seat.ready.pid if seat.ready else None,
+        "memory_bytes": None,
+        "tmp_bytes": seat.tmp_bytes,
+        "uptime_s": round(time.time() - seat.started_at, 1) if seat.started_at else None,
+        "task_id": seat.current.id if seat.current else None,
+    }
 
 
 def _flags_row(supervisor: Snapshot) -> dict[str, Any]:

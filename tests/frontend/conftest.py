@@ -14,6 +14,7 @@ from supervisor.frontend._tools import Client as Connection
 from supervisor.place import Place
 from supervisor.pool import Pool, PoolError, Task, TaskError, TaskResult
 from supervisor.pool.agent import Ready
+from supervisor.pool.outcome import Attempt
 from supervisor.protocol import Usage
 
 ROW: dict[str, Any] = {
@@ -33,6 +34,7 @@ ROW: dict[str, Any] = {
     "watched_by": "ping",
     "origin": "project",
     "source": "/project/.claude/agents/scout.md",
+    "workers": [],
     "warnings": [],
     "error": None,
 }
@@ -67,7 +69,8 @@ class CannedPool:
     async def submit(self, name: str, text: str, timeout_s: float | None = None) -> Task:
         self._check()
         task = Task(name, text, timeout_s or 60)
-        task.pid, task.attempts = 7, 1
+        task.pid = 7
+        task.begin_attempt(Attempt(1, 7, 0.0))
         self.tasks.append(task)
         self._nursery.start_soon(self._work, task)
         return task

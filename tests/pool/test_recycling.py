@@ -21,7 +21,7 @@ max_tasks = 2
 [agents.aged]
 max_age = "300ms"
 [agents.idler]
-max_idle = "300ms"
+idle_timeout = "300ms"
 [agents.grower]
 max_growth = "50MiB"
 """
