@@ -98,6 +98,7 @@ class AgentProcess:
         self._torn = False
         self._written_since_task = 0
         self._outputs = 0
+        self._stderr_rest = b""
         self._answers, self._answers_due = trio.open_memory_channel[bytes](math.inf)
 
     # what its owner runs
@@ -132,8 +133,20 @@ class AgentProcess:
 
     # operations
 
-    async def initialize(self, system_prompt: str, timeout_s: float) -> bool:
+    def belongs_to(self, agent: str, on_gone: Callable[[], None]) -> None:
+        """A spare gets its agent, as `__init__` does; nobody attends to it at the moment."""
+        self._agent = agent
+        self._on_gone = on_gone
+
+    async def initialize(
+        self, system_prompt: str, timeout_s: float, late_model: str | None = None
+    ) -> bool:
         """Give the process its role; False: it did not answer in `timeout_s`, or it refused.
+
+        Args:
+            system_prompt: what it is.
+            timeout_s: seconds that it may take for an answer.
+            late_model: the model, where it was started without.
 
         Raises:
             ProcessGoneError: it ended instead.
@@ -144,6 +157,11 @@ class AgentProcess:
         if not reply.ok:
             self.refusal = reply.error or "without a reason"
             return False
+        if late_model is not None:
+            chosen = await self._control("set_model", PROBE_S, model=late_model)
+            self.capabilities.late_model = chosen is not None and chosen.ok
+            if not self.capabilities.late_model:
+                return False
         if self.capabilities.rewind is None:
             await self._find_out_rewind()
         await self._anchor()
@@ -386,11 +404,10 @@ class AgentProcess:
                 return
 
     async def _read_stderr(self) -> None:
-        rest = b""
         second, lines = -1, 0
         while data := await self.child.receive_errors():
-            *ended, rest = (rest + data).split(b"\n")
-            rest = rest[:STDERR_LINE_LIMIT]
+            *ended, rest = (self._stderr_rest + data).split(b"\n")
+            self._stderr_rest = rest[:STDERR_LINE_LIMIT]
             for line in ended:
                 now = int(trio.current_time())
                 if now != second:
@@ -399,8 +416,8 @@ class AgentProcess:
                     second, lines = now, 0
                 lines += 1
                 self._keep_stderr(line, log=lines <= STDERR_RATE)
-        if rest:
-            self._keep_stderr(rest, log=True)
+        if self._stderr_rest:
+            self._keep_stderr(self._stderr_rest, log=True)
 
     def _keep_stderr(self, line: bytes, log: bool) -> None:
         text = line[:STDERR_LINE_LIMIT].decode("utf-8", "replace").rstrip()

@@ -4,6 +4,7 @@ A `Boot` is one process from the wish for it to its end. A worker makes one for 
 is one that has been made before anybody needed it, and changes its owner.
 """
 
+import dataclasses
 import errno
 import time
 from collections.abc import Awaitable, Callable
@@ -47,12 +48,14 @@ class Profile:
 
 @dataclass(frozen=True)
 class Launch:
-    """What a process is started with."""
+    """What an agent's process is started with."""
 
     definition: AgentDefinition
     """Its role."""
     profile: Profile
-    """The rest."""
+    """The rest, as it is given to a process of the agent's own."""
+    spare: Profile
+    """The profile of a spare that could become the same: it gets its model with its role."""
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -65,7 +68,13 @@ def launch_of(
 ) -> Launch:
     """How an agent is started, as far as its binary is `known`."""
     words = tuple(arguments(definition, mode, known))
-    return Launch(definition, Profile(cli, mode, words, settings.hard_ceiling))
+    own = Profile(cli, mode, words, settings.hard_ceiling)
+    if definition.model is None or known.late_model is False:
+        return Launch(definition, own, own)
+    blank = dataclasses.replace(definition, model=None)
+    return Launch(
+        definition, own, dataclasses.replace(own, words=tuple(arguments(blank, mode, known)))
+    )
 
 
 @dataclass(frozen=True)
@@ -136,6 +145,11 @@ class Boot:
         child = await self._spawn()
         known = yard.clis.capabilities(self.profile.cli)
         return AgentProcess(child, self.agent, known, yard.emit, on_gone)
+
+    def belongs_to(self, owner: str, agent: str) -> None:
+        """A spare gets its owner, who begins to wait for it now."""
+        self.owner, self.agent = owner, agent
+        self.began = time.monotonic()
 
     def has_started(self) -> None:
         """It is ready, or never will be: the place among those that start is for others."""

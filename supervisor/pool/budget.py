@@ -9,6 +9,7 @@ an agent is no reason to do nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 import trio
 
@@ -16,7 +17,6 @@ from supervisor.pool.agent import Agent, Seat
 from supervisor.pool.boot import Boot
 from supervisor.pool.config import PoolTable
 from supervisor.pool.events import AdmissionWaits, BudgetExceeded, PoolEvent
-from supervisor.pool.worker import Worker
 from supervisor.process import available_bytes, memory_pressure
 
 UNKNOWN_SIZE = 200 * 2**20
@@ -25,7 +25,26 @@ UNKNOWN_SIZE = 200 * 2**20
 PRESSURE_LIMIT = 40.0
 """Percent of the last ten seconds that somebody on the machine waited for memory."""
 
-Running = Callable[[], Iterable[tuple[Agent, Seat, Worker]]]
+
+class Owner(Protocol):
+    """A worker, as far as it is asked for room."""
+
+    @property
+    def boot(self) -> Boot | None:
+        """Its process."""
+
+    def rest(self, why: str) -> None:
+        """End the process if it is idle, until somebody needs one again."""
+
+    def recycle(self, why: str) -> None:
+        """Replace the process after the task in hand."""
+
+
+Running = Callable[[], Iterable[tuple[Agent, Seat, Owner]]]
+
+
+class NoRoomError(Exception):
+    """There is no room for a process that nobody needs yet."""
 
 
 class Budget:
@@ -38,6 +57,8 @@ class Budget:
         emit: Callable[[PoolEvent], None],
     ) -> None:
         """`running` gives the workers that own a process now, with their agents and seats."""
+        self.end_spare: Callable[[str], bool] = lambda _: False
+        """Ends a process that has no role; False: there is none."""
         self._running = running
         self._settings = settings
         self._emit = emit
@@ -60,6 +81,21 @@ class Budget:
                 self._end_idle_one(f"room is needed for {boot.agent}")
                 await self._changed.wait()
             self._admitted.add(boot)
+
+    def has_room(self) -> bool:
+        """Whether one more process may start at once, and nobody waits for that."""
+        return not self._turn.locked() and self._why_not() is None
+
+    async def admit_at_once(self, boot: Boot) -> None:
+        """Admit a process that can be done without, if there is room now.
+
+        Raises:
+            NoRoomError: there is none.
+        """
+        await trio.lowlevel.checkpoint()
+        if not self.has_room():
+            raise NoRoomError(self._why_not() or "others wait for room")
+        self._admitted.add(boot)
 
     def left(self, boot: Boot) -> None:
         """Its process is gone, or has never come."""
@@ -91,7 +127,9 @@ class Budget:
                 worker.recycle("it was the biggest while the pool was over its budget")
 
     def _end_idle_one(self, why: str) -> bool:
-        """End the idle process that was used least recently; False: none is idle."""
+        """End a spare, else the idle process that was used least recently; False: none is."""
+        if self.end_spare(why):
+            return True
         idle = [
             (seat.last_used, seat.name, worker)
             for agent, seat, worker in self._running()

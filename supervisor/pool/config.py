@@ -87,6 +87,8 @@ class PoolTable(_Table):
     """Bytes of memory that all processes of the pool may take together; 0: any."""
     min_available: Size
     """Bytes of the machine's memory that have to be left, for a process to be started; 0: any."""
+    spares: Annotated[int, Field(ge=0, le=16)]
+    """Processes without a role that stand by, for each profile that an agent has."""
     spawn_limit: Annotated[int, Field(ge=0)]
     """Processes that may be starting at once; 0: one per core."""
 

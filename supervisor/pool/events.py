@@ -20,9 +20,10 @@ class PoolEvent:
 
 @dataclass(frozen=True)
 class WorkerStarted(PoolEvent):
-    """A process was started."""
+    """A process was started, or a spare was taken."""
 
     pid: int
+    spare: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,29 @@ class WorkerRecycled(PoolEvent):
 
     pid: int
     why: str
+
+
+@dataclass(frozen=True)
+class SpareReady(PoolEvent):
+    """A process without a role stands by."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class SpareEnded(PoolEvent):
+    """A process without a role is gone."""
+
+    pid: int
+    why: str
+
+
+@dataclass(frozen=True)
+class SpareFailed(PoolEvent):
+    """A process without a role cannot be started; it is tried again later."""
+
+    reason: str
+    level = "warning"
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,8 @@ class Capabilities:
     """How often it did not, before it ever did."""
     ping: bool | None = None
     """It answers when it is asked whether it lives."""
+    late_model: bool | None = None
+    """It takes its model by a request, after its start."""
     end_session: bool | None = None
     """It ends in order when it is asked to."""
     unknown_options: set[str] = field(default_factory=set)

@@ -8,6 +8,7 @@ hard ceiling, and a faster one overshoots in proportion.
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from typing import Protocol
 
 import trio
 
@@ -16,7 +17,6 @@ from supervisor.pool.budget import Budget
 from supervisor.pool.config import AgentTable
 from supervisor.pool.events import CeilingCrossed, PoolEvent, SweepFailed
 from supervisor.pool.outcome import TaskError
-from supervisor.pool.worker import Worker
 from supervisor.process import Process, ProcessHost, TreeMemory
 
 SLOPE = 2**30
@@ -29,9 +29,19 @@ BIGGEST = 3
 """Processes of a tree that an error names."""
 
 
+class Owner(Protocol):
+    """Whoever has a process: a worker, or nobody yet."""
+
+    def recycle(self, why: str) -> None:
+        """End the process as soon as it has no task."""
+
+    def over_hard_ceiling(self, error: TaskError) -> None:
+        """End it now; `error` is for a task in hand."""
+
+
 @dataclass(frozen=True)
 class Watched:
-    """One worker's process tree."""
+    """One process tree."""
 
     agent: str
     """The agent's name."""
@@ -39,7 +49,7 @@ class Watched:
     """Its leader."""
     settings: AgentTable
     """Its ceilings."""
-    worker: Worker
+    worker: Owner
     """Whom to tell."""
     boot: Boot
     """What the budget knows it by."""

@@ -1,5 +1,6 @@
 """The pool: agents under supervision, tasks accepted and brought to their outcome."""
 
+import contextlib
 import os
 import time
 import uuid
@@ -20,13 +21,14 @@ from supervisor.agents import (
 from supervisor.place import TAG
 from supervisor.pool.agent import Agent, Limits, Ready, Seat
 from supervisor.pool.agent_tree import AgentTree
-from supervisor.pool.boot import Launch, Yard, launch_of
+from supervisor.pool.boot import Launch, Profile, Yard, launch_of
 from supervisor.pool.budget import Budget
 from supervisor.pool.config import AgentTable, Config, ConfigError, ConfigFiles, Problem
 from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued
 from supervisor.pool.launch import CliFinder, ignored_bypass, permission_mode
 from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
+from supervisor.pool.spares import SPARE, SpareKeeper
 from supervisor.pool.temporary import TemporaryFolders
 from supervisor.pool.worker import Surroundings, Worker
 from supervisor.process import LocalHost
@@ -106,7 +108,17 @@ class Pool:
             left=self._budget.left,
             temporary=temporary,
         )
-        self._around = Surroundings(self.define, self._launch, self.settings, yard)
+        self._spares = SpareKeeper(
+            yard,
+            self._wanted_spares,
+            self._budget,
+            lambda: self._config.defaults.agent.start_timeout,
+            emit,
+        )
+        self._budget.end_spare = self._spares.end_one
+        self._around = Surroundings(
+            self.define, self._launch, self.settings, yard, self._spares.take
+        )
         self._governor = MemoryGovernor(self._watched, self._host, self._budget, emit)
         self._tree = AgentTree(lambda: self._config, self._agents, self._work, emit)
         self._know_members()
@@ -181,6 +193,7 @@ class Pool:
                 [
                     ChildSpec("task watch", self._watch_tasks),
                     ChildSpec("memory governor", self._governor.run),
+                    ChildSpec("spare keeper", self._spares.run),
                 ],
             )
             await services.run(task_status=task_status)
@@ -355,7 +368,21 @@ class Pool:
             Watched(a.name, s.process, self.settings(a.name), w, w.boot, s.ready is not None)
             for a, s, w in self._running()
             if s.process is not None and w.boot is not None
+        ] + [
+            Watched(SPARE, one.process.child, self._config.defaults.agent, one, one.boot)
+            for one in self._spares.all
         ]
+
+    def _wanted_spares(self) -> dict[Profile, int]:
+        """How many of each profile that a defined agent has are to stand by."""
+        number = self._config.pool.spares
+        if not number or self._stopping:
+            return {}
+        wanted: dict[Profile, int] = {}
+        for entry in self._catalogue.all():
+            with contextlib.suppress(PoolError):  # it is told when the agent is called
+                wanted[self._launch(entry.name).spare] = number
+        return wanted
 
     def _undefined(self, defined: set[str]) -> list[str]:
         return [name for name, a in self._agents.items() if a.ready and name not in defined]

@@ -6,7 +6,7 @@ worker too, as a crash, for the supervisor to deal with.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +16,7 @@ from supervisor.agents import AgentDefinition
 from supervisor.place import PlaceError
 from supervisor.pool.agent import Agent, Ready, Seat
 from supervisor.pool.agent_process import AgentProcess, ProcessGoneError
-from supervisor.pool.boot import Boot, Launch, Yard
+from supervisor.pool.boot import Boot, Launch, Profile, Yard
 from supervisor.pool.config import AgentTable
 from supervisor.pool.events import (
     TaskRetried,
@@ -32,6 +32,7 @@ from supervisor.pool.launch import OPTIONAL, check_version
 from supervisor.pool.liveness import hang
 from supervisor.pool.outcome import Attempt, PoolError, Task, TaskError, TaskResult
 from supervisor.pool.service import Service
+from supervisor.pool.spares import Spare
 from supervisor.pool.verdict import (
     crashed_error,
     exit_in_words,
@@ -59,6 +60,8 @@ class Surroundings:
     """An agent's settings as they are now."""
     yard: Yard
     """Where processes come from."""
+    take_spare: Callable[[Profile, str, str], Awaitable[Spare | None]]
+    """A process that stands by, as `SpareKeeper.take`."""
 
 
 class AgentCrashError(Exception):
@@ -194,10 +197,15 @@ class Worker:
         """Start a process, serve with it, end it; None: its end was planned."""
         self._seat.state = "starting"
         self._seat.launch_key = launch.key
-        boot = Boot(self._around.yard, launch.profile, self._seat.name, self._agent.name)
+        seat, agent = self._seat.name, self._agent.name
+        spare = await self._around.take_spare(launch.spare, seat, agent)
+        boot = Boot(self._around.yard, launch.profile, seat, agent) if spare is None else spare.boot
         boot.waiting = self._tell_waiting
         self.boot = boot
         try:
+            if spare is not None:
+                spare.process.belongs_to(agent, self._agent.poke)
+                return await self._use(spare.process, launch, spare)
             try:
                 process = await boot.start(self._agent.poke)
             except (OSError, ValueError, PlaceError) as error:
@@ -211,11 +219,13 @@ class Worker:
         for task in self._agent.queue:
             task.doing.value = what
 
-    async def _use(self, process: AgentProcess, launch: Launch) -> AgentCrashError | None:
+    async def _use(
+        self, process: AgentProcess, launch: Launch, spare: Spare | None = None
+    ) -> AgentCrashError | None:
         seat = self._seat
         seat.started_at, seat.process = time.time(), process.child
         self._recycle = self._rest = None
-        self._emit(WorkerStarted(self._agent.name, process.child.pid))
+        self._emit(WorkerStarted(self._agent.name, process.child.pid, bool(spare) or None))
         end = End("reset")
         # A process that is to end in order must be listened to until it has.
         attending = trio.CancelScope(shield=True)
@@ -227,7 +237,7 @@ class Worker:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(attend)
             try:
-                end = await self._start_and_serve(process, launch)
+                end = await self._start_and_serve(process, launch, spare)
             finally:
                 try:
                     status = await self._end(process, end)
@@ -248,15 +258,19 @@ class Worker:
         self._emit(WorkerExited(self._agent.name, process.child.pid, status, planned))
         return status
 
-    async def _start_and_serve(self, process: AgentProcess, launch: Launch) -> "End":
+    async def _start_and_serve(
+        self, process: AgentProcess, launch: Launch, spare: Spare | None
+    ) -> "End":
         agent, seat, boot = self._agent, self._seat, self.boot
         assert boot is not None
         limit_s = self._settings.start_timeout
+        definition = launch.definition
+        late_model = definition.model if spare and launch.spare != launch.profile else None
         try:
-            if not await process.initialize(launch.definition.system_prompt, limit_s):
-                return End("silent start")
+            if not await process.initialize(definition.system_prompt, limit_s, late_model):
+                return End("replace" if spare else "silent start")
         except ProcessGoneError:
-            return End("start")
+            return End("replace" if spare else "start")
         boot.has_started()
         seat.ready = Ready(process.child.pid, round(time.monotonic() - boot.began, 4))
         seat.state = "idle"
