@@ -17,6 +17,7 @@ import trio
 
 from supervisor.logs import redact
 from supervisor.place import FOLDER, LOCK, TAG, holder_of, mark_of
+from supervisor.pool import SPARE, agent_of
 from supervisor.process import (
     Seen,
     age_s,
@@ -144,7 +145,7 @@ class Survey:
             pid=pid,
             ppid=one.parent,
             role=self._role(pid, folder),
-            agent=None if tagged is None else _agent_of(self.tags[tagged]),
+            agent=None if tagged is None else _agent_of(tagged, self.tags[tagged]),
             tag=self.tags.get(pid),
             pool=folder,
             root=None if folder is None else _root(folder),
@@ -235,9 +236,14 @@ def _state_folders(base: str) -> Iterable[str]:
         return []
 
 
-def _agent_of(tag: str) -> str | None:
+def _agent_of(pid: int, tag: str) -> str | None:
     parts = tag.split(".", 3)
-    return _printable(parts[3]) if len(parts) == 4 else None
+    if len(parts) < 4:
+        return None
+    agent = parts[3]
+    if agent == SPARE:
+        agent = agent_of(marks("TMPDIR", [pid]).get(pid, "")) or SPARE
+    return _printable(agent)
 
 
 def _root(folder: str) -> str | None:

@@ -9,9 +9,10 @@ from supervisor.pool.config import Config, ConfigError, ConfigFiles
 from supervisor.pool.events import PoolEvent
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
 from supervisor.pool.pool import Pool
-from supervisor.pool.temporary import TemporaryFolders
+from supervisor.pool.temporary import SPARE, TemporaryFolders, agent_of
 
 __all__ = [
+    "SPARE",
     "Config",
     "ConfigError",
     "ConfigFiles",
@@ -22,4 +23,5 @@ __all__ = [
     "TaskError",
     "TaskResult",
     "TemporaryFolders",
+    "agent_of",
 ]

@@ -150,6 +150,8 @@ class Boot:
         """A spare gets its owner, who begins to wait for it now."""
         self.owner, self.agent = owner, agent
         self.began = time.monotonic()
+        if self._yard.temporary is not None and self._tmp is not None:
+            self._yard.temporary.now_of(self._tmp, agent)
 
     def has_started(self) -> None:
         """It is ready, or never will be: the place among those that start is for others."""

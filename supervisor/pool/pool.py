@@ -28,8 +28,8 @@ from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued
 from supervisor.pool.launch import CliFinder, ignored_bypass, permission_mode
 from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
-from supervisor.pool.spares import SPARE, SpareKeeper
-from supervisor.pool.temporary import TemporaryFolders
+from supervisor.pool.spares import SpareKeeper
+from supervisor.pool.temporary import SPARE, TemporaryFolders
 from supervisor.pool.worker import Surroundings, Worker
 from supervisor.process import LocalHost
 from supervisor.tree import (

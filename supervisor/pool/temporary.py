@@ -28,6 +28,10 @@ LINK = "tmp"
 """In the state folder: leads to where a place's folders are, also after a change of `$TMPDIR`."""
 
 
+SPARE = "spare"
+"""What a process that has no agent yet is called."""
+
+
 class TemporaryFolders:
     """The temporary folders of one place's pool."""
 
@@ -56,6 +60,12 @@ class TemporaryFolders:
         """Remove it and all that is in it, as far as that can be. Not cancellable."""
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(_remove, folder)
+            _note_of(folder).unlink(missing_ok=True)
+
+    def now_of(self, folder: Path, agent: str) -> None:
+        """Note for `ps` whose a folder has become: its process was started without a role."""
+        with suppress(OSError):
+            _note_of(folder).write_text(agent)
 
     def _clean(self) -> int:
         removed = 0
@@ -64,7 +74,7 @@ class TemporaryFolders:
             places.add(Path(os.readlink(self._link)))
         for place in places:
             if _is_ours(place):
-                removed += len(list(place.iterdir()))
+                removed += sum(entry.is_dir() for entry in place.iterdir())
                 _remove(place)
         if _is_ours(self._own.parent):
             with suppress(OSError):  # other pools of this user may have theirs there, or a socket
@@ -95,6 +105,18 @@ class TemporaryFolders:
             self._link.symlink_to(place)
             self._folder = place
         return place
+
+
+def agent_of(folder: str) -> str | None:
+    """The agent that a process with these temporary files has become; None: nobody noted it."""
+    try:
+        return _note_of(Path(folder)).read_text()
+    except (OSError, ValueError):
+        return None
+
+
+def _note_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".agent")
 
 
 def variables(folder: Path) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Processes that stand by without a role, and take over."""
 
+import json
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -139,6 +140,16 @@ async def test_an_agent_of_another_profile_gets_a_process_of_its_own(project: Pr
 
         assert pid != spare
         assert spare in standing_by(project)
+
+
+async def test_ps_names_the_agent_that_a_spare_has_become(project: Project) -> None:
+    async with connect(project) as client:
+        _, pid = await a_spare(project), (await invoke(client, "alone", "[[say x]]"))[1]
+        standing = await a_spare(project)
+        rows = json.loads((await project.run("ps", "--json")).stdout)["processes"]
+
+        agents = {row["pid"]: row["agent"] for row in rows}
+        assert (agents[pid], agents[standing]) == ("alone", "spare")
 
 
 async def test_without_spares_configured_there_are_none(project: Project) -> None:
