@@ -15,7 +15,9 @@ import trio
 from mcp.server import Server
 
 from supervisor import __version__
-from supervisor.frontend._tools import CLIENT, TOOLS, Client, Context, call_tool, error_result
+from supervisor.frontend._answers import error_result
+from supervisor.frontend._calls import CLIENT, Client, Context
+from supervisor.frontend._tools import TOOLS, call_tool
 from supervisor.frontend._transport import LineReader, LineWriter
 from supervisor.place import HELLO_LIMIT, Place, differences, parse_hello
 from supervisor.pool import Pool, TaskError
@@ -107,13 +109,13 @@ class FrontEnd:
     async def _serve(self, stream: trio.SocketStream) -> None:
         if not _same_user(stream.socket):
             return
-        client = Client()
+        number = next(self._numbers)
+        client = Client(f"client {number}")
         CLIENT.set(client)
 
         def lost() -> None:
             client.lost = True
 
-        number = next(self._numbers)
         reader = LineReader(stream, lost, lambda message: self._read(number, message))
         hello = None
         with trio.move_on_after(HELLO_DEADLINE_S):

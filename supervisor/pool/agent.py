@@ -136,10 +136,19 @@ class Limits:
 class Agent:
     """One agent's mailbox and record. Everything here happens in one Trio run."""
 
-    def __init__(self, name: str, limits: Callable[[], Limits]) -> None:
+    def __init__(
+        self, defined_as: str, limits: Callable[[], Limits], conversation: str | None = None
+    ) -> None:
         """`limits` gives what is configured now; the number of seats is settled here."""
+        name = defined_as if conversation is None else f"{defined_as}@{conversation}"
         self.name = name
+        """What it is called: the agent's identifier, and the conversation where it is for one."""
+        self.defined_as = defined_as
         """The agent's identifier."""
+        self.conversation = conversation
+        """The conversation that it keeps; None: each task begins with a fresh context."""
+        self.session_id: str | None = None
+        """The CLI's session that holds the conversation, once a task has been answered in it."""
         self.queue = TaskQueue()
         """Tasks that wait."""
         self.warmups: list[Warmup] = []
@@ -196,8 +205,8 @@ class Agent:
         return TaskError(
             "queue_full",
             f'{waiting} tasks wait for "{self.name}" already.{lately}',
-            f"Wait for some of them, or raise queue_limit or replicas under [agents.{self.name}] "
-            "in pool.toml.",
+            "Wait for some of them, or raise queue_limit or replicas under "
+            f"[agents.{self.defined_as}] in pool.toml.",
             {"queue_length": waiting, "task_s": each_s and round(each_s, 3)},
         )
 
@@ -244,6 +253,11 @@ class Agent:
             return "down"
         states = {seat.state for seat in self.seats}
         return next(state for state in _MOST_TELLING if state in states)
+
+    @property
+    def last_used(self) -> float:
+        """When one of its workers became idle last, on Trio's clock."""
+        return max(seat.last_used for seat in self.seats)
 
     # ---- down and up
 

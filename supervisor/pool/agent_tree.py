@@ -96,6 +96,13 @@ class AgentTree:
         except (SupervisorGone, KeyError):
             self._down(agent, f'its group "{group}" has ended', GROUP + group)
 
+    async def forget(self, agent: Agent) -> None:
+        """Supervise an agent no more that has no process."""
+        with contextlib.suppress(SupervisorGone, ChildError):
+            await self._supervisors[TOP].terminate_child(agent.name)
+            await self._supervisors[TOP].delete_child(agent.name)
+        self._supervisors.pop(agent.name, None)
+
     async def add_groups(self) -> None:
         """Start the groups of the configuration that are not there yet."""
         for name in self._groups_in(""):
@@ -180,20 +187,22 @@ class AgentTree:
         return [self._worker(agent, seat) for seat in agent.seats]
 
     def _worker(self, agent: Agent, seat: Seat) -> ChildSpec:
-        settings = self._config().agent(agent.name)
+        settings = self._config().agent(agent.defined_as)
         return ChildSpec(
             seat.name,
             self._work(agent, seat),
             restart=settings.restart,
             shutdown="infinity",  # it ends its process by itself, and in bounded time
-            significant=settings.significant,
+            significant=settings.significant and agent.conversation is None,
         )
 
     # ---- who is where
 
     def _group_of(self, agent: Agent) -> str:
-        """The group of an agent; empty where it has none."""
-        return self._config().agent(agent.name).supervisor
+        """The group of an agent; empty where it has none, as a conversation."""
+        if agent.conversation is not None:
+            return ""
+        return self._config().agent(agent.defined_as).supervisor
 
     def _groups_in(self, parent: str) -> list[str]:
         groups = self._config().supervisors.items()
@@ -262,7 +271,7 @@ class AgentTree:
     def _crashed(self, child: str, seat: Seat, cause: str) -> None:
         agent = self._agent_of(child)
         seat.last_crash = cause
-        if agent is None or self._config().agent(agent.name).restart != "temporary":
+        if agent is None or self._config().agent(agent.defined_as).restart != "temporary":
             return
         seat.state, seat.gone = "stopped", True
         if all(one.gone for one in agent.seats):

@@ -19,7 +19,7 @@ from supervisor.place import TAG
 from supervisor.pool.agent_process import AgentProcess
 from supervisor.pool.config import AgentTable
 from supervisor.pool.events import PoolEvent, SpawnDelayed
-from supervisor.pool.launch import Capabilities, Cli, CliFinder, arguments, environment
+from supervisor.pool.launch import PERSIST_NOT, Capabilities, Cli, CliFinder, arguments, environment
 from supervisor.pool.temporary import TemporaryFolders, size_of, variables
 from supervisor.process import Command, Process, ProcessHost
 
@@ -75,6 +75,14 @@ def launch_of(
     return Launch(
         definition, own, dataclasses.replace(own, words=tuple(arguments(blank, mode, known)))
     )
+
+
+def conversing(launch: Launch, session_id: str | None) -> Launch:
+    """The same for a conversation, which the CLI keeps on disk; `session_id` takes it up again."""
+    words = [word for word in launch.profile.words if word != PERSIST_NOT]
+    resume = [] if session_id is None else ["--resume", session_id]
+    own = dataclasses.replace(launch.profile, words=(*words, *resume))
+    return Launch(launch.definition, own, own)
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,10 @@ class AgentTable(_Table):
     """Seconds that an interrupted task may take to end before its process is killed."""
     queue_limit: Annotated[int, Field(ge=1)]
     """Tasks that may wait for one agent."""
+    priority: Literal["high", "normal", "low"]
+    """How urgent its tasks are, where the caller does not say."""
+    max_conversations: Annotated[int, Field(ge=0)]
+    """Conversations of it that may have a process at once."""
     soft_ceiling: Size
     """Bytes of memory of the whole process tree above which it is recycled after its task."""
     hard_ceiling: Size

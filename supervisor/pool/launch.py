@@ -18,7 +18,10 @@ OLDEST_VERSION = (2, 0, 60)
 WITHOUT_A_LIST = ("Read", "Glob", "Grep", "Edit", "Write", "NotebookEdit", "TodoWrite")
 """The tools of an agent whose definition lists none: reading and editing, no commands."""
 
-OPTIONAL = ("--no-session-persistence",)
+PERSIST_NOT = "--no-session-persistence"
+"""The CLI keeps no file of what was said: only a conversation needs that."""
+
+OPTIONAL = (PERSIST_NOT,)
 """Options that an older CLI does not know, and without which it serves as well."""
 
 PASSED_ON = frozenset(

@@ -137,7 +137,8 @@ def _ceiling_error(agent: str, limit: int, memory: TreeMemory) -> TaskError:
         "memory_ceiling",
         f'the processes of "{agent}" took {_mib(memory.size_bytes)}, over the hard ceiling of '
         f"{_mib(limit)}, so they were killed. The biggest: {named}.",
-        f"Give it a smaller task, or raise hard_ceiling under [agents.{agent}] in pool.toml.",
+        "Give it a smaller task, or raise hard_ceiling under "
+        f"[agents.{agent.partition('@')[0]}] in pool.toml.",
         {
             "limit_bytes": limit,
             "size_bytes": memory.size_bytes,

@@ -92,6 +92,7 @@ class Task:
         *,
         caller: str = "",
         priority: Priority = "normal",
+        conversation: str | None = None,
     ) -> None:
         """`timeout_s`: seconds from now to the deadline; `caller`: who takes turns with others."""
         self.id = f"t-{uuid.uuid4().hex[:12]}"
@@ -104,6 +105,8 @@ class Task:
         """Who handed it over."""
         self.priority: Priority = priority
         """How urgent it is."""
+        self.conversation = conversation
+        """Whose context it has; None: a fresh one."""
         self.timeout_s = timeout_s
         """Seconds from acceptance to the deadline."""
         self.accepted_at = trio.current_time()
@@ -126,6 +129,11 @@ class Task:
         """Set when the outcome is there."""
         self.on_settled: Callable[[], None] | None = None
         """Called then, once, by whoever settles it; for the worker that has the task."""
+
+    @property
+    def mailbox(self) -> str:
+        """What the pool's record of its agent, or of its conversation, is called."""
+        return self.agent if self.conversation is None else f"{self.agent}@{self.conversation}"
 
     @property
     def attempts(self) -> int:

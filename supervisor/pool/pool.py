@@ -21,13 +21,15 @@ from supervisor.agents import (
 from supervisor.place import TAG
 from supervisor.pool.agent import Agent, Limits, Ready, Seat
 from supervisor.pool.agent_tree import AgentTree
-from supervisor.pool.boot import Launch, Profile, Yard, launch_of
+from supervisor.pool.book import TaskBook, WaitMode, unknown_task_error
+from supervisor.pool.boot import Launch, Profile, Yard, conversing, launch_of
 from supervisor.pool.budget import Budget
 from supervisor.pool.config import AgentTable, Config, ConfigError, ConfigFiles, Problem
+from supervisor.pool.conversations import check_name, forgettable, make_room
 from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued
 from supervisor.pool.launch import CliFinder, ignored_bypass, permission_mode
 from supervisor.pool.memory import MemoryGovernor, Watched
-from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
+from supervisor.pool.outcome import PoolError, Priority, Task, TaskError, TaskResult
 from supervisor.pool.spares import SpareKeeper
 from supervisor.pool.temporary import SPARE, TemporaryFolders
 from supervisor.pool.worker import Surroundings, Worker
@@ -91,7 +93,7 @@ class Pool:
         self._config = self._first_config()
         self._agents: dict[str, Agent] = {}
         self._workers: dict[Seat, Worker] = {}
-        self._open_tasks: dict[str, Task] = {}
+        self._book = TaskBook()
         self._watchers: trio.Nursery | None = None
         self._stopping = False
         self._host = LocalHost(TAG)
@@ -204,8 +206,8 @@ class Pool:
         """Bring every accepted task to its outcome in time, whoever else has it."""
         try:
             async with trio.open_nursery() as self._watchers:
-                for task in self._open_tasks.values():
-                    self._watchers.start_soon(self._watch, self._agents[task.agent], task)
+                for task in self._book.open():
+                    self._watchers.start_soon(self._watch, self._agents[task.mailbox], task)
                 task_status.started()
                 await trio.sleep_forever()
         finally:
@@ -219,7 +221,7 @@ class Pool:
             agent.fail_waiting(error)
         with trio.move_on_after(self._config.pool.shutdown_grace):
             await self.idle.wait()
-        for task in list(self._open_tasks.values()):
+        for task in self._book.open():
             task.settle(error)
         # All at once: a supervisor would stop them one after the other, each with its grace.
         async with trio.open_nursery() as nursery:
@@ -228,13 +230,25 @@ class Pool:
 
     # calls
 
-    async def submit(self, name: str, text: str, timeout_s: float | None = None) -> Task:
-        """Accept a task; its outcome comes with `Task.settled`.
+    async def submit(
+        self,
+        name: str,
+        text: str,
+        timeout_s: float | None = None,
+        *,
+        caller: str = "",
+        priority: Priority | None = None,
+        conversation: str | None = None,
+    ) -> Task:
+        """Accept a task; its outcome comes with `Task.settled`, and `find` gives it by its id.
 
         Args:
             name: the agent.
             text: what it is to do.
             timeout_s: seconds until the deadline; None: as configured.
+            caller: who takes turns with others.
+            priority: how urgent it is; None: as configured.
+            conversation: whose context it is to have; None: a fresh one.
 
         Raises:
             PoolError: it is not accepted; nothing has happened then.
@@ -242,29 +256,87 @@ class Pool:
         self._check_call()
         _check_text(text)
         self.define(name)
-        agent, is_new = self._known(name)
+        if conversation is not None:
+            check_name(conversation)
+        agent, is_new = self._known(name, conversation)
         if agent.down is not None:
             await self._revive(agent)
-        task = Task(name, text, self._timeout_s(name, timeout_s))
+        if conversation is not None:
+            limit = self.settings(name).max_conversations
+            make_room(agent, self._agents.values(), self._workers, limit)
+        settings = self.settings(name)
+        task = Task(
+            name,
+            text,
+            self._timeout_s(name, timeout_s),
+            caller=caller,
+            priority=priority or settings.priority,
+            conversation=conversation,
+        )
         # Before anything is awaited: tasks are served in the order in which they came.
         agent.put(task)
-        self._open_tasks[task.id] = task
+        self._book.add(task)
         if self.idle.is_set():
             self.idle = trio.Event()
-        self._emit(TaskQueued(name, task.id, len(text)))
+        self._emit(TaskQueued(agent.name, task.id, len(text)))
         if self._watchers is not None:  # else it is watched as soon as the watch is there again
             self._watchers.start_soon(self._watch, agent, task)
         if is_new:
             # Shielded: the task has been accepted, and its caller must get hold of it.
             with trio.CancelScope(shield=True):
                 await self._tree.add(agent)
+                for unused in forgettable(self._agents.values()):
+                    del self._agents[unused.name]
+                    await self._tree.forget(unused)
         return task
+
+    def find(self, task_id: str) -> Task:
+        """A task by its id, whether it has its outcome or not.
+
+        Raises:
+            PoolError: `unknown_task`.
+        """
+        task = self._book.find(task_id)
+        if task is None:
+            raise PoolError(unknown_task_error(task_id))
+        return task
+
+    def queue_length(self, task: Task) -> int:
+        """How many tasks wait where this one does."""
+        agent = self._agents.get(task.mailbox)
+        return 0 if agent is None else len(agent.queue)
+
+    def tasks(self) -> list[Task]:
+        """All that are known, the newest first."""
+        return self._book.newest_first()
+
+    async def wait(self, task_ids: list[str], timeout_s: float, mode: WaitMode) -> list[Task]:
+        """Wait until any or all of these tasks have their outcome, but not for longer than that.
+
+        Raises:
+            PoolError: `unknown_task`.
+        """
+        tasks = [self.find(task_id) for task_id in task_ids]
+        enough = any if mode == "any" else all
+        with trio.move_on_after(timeout_s):
+            async with trio.open_nursery() as nursery:
+                if enough(task.outcome is not None for task in tasks):
+                    nursery.cancel_scope.cancel()
+
+                async def watch(task: Task) -> None:
+                    await task.settled.wait()
+                    if enough(one.outcome is not None for one in tasks):
+                        nursery.cancel_scope.cancel()
+
+                for task in tasks:
+                    nursery.start_soon(watch, task)
+        return tasks
 
     def cancel(self, task: Task) -> None:
         """End a task that its caller no longer wants."""
         error = TaskError("cancelled", "the task was cancelled by its caller.", "", task.times())
         if task.settle(error):
-            self._agents[task.agent].queue.forget_settled()
+            self._agents[task.mailbox].queue.forget_settled()
 
     def client_lost(self, task: Task) -> None:
         """The connection of a task's caller is lost: it runs on for the grace, then ends."""
@@ -289,8 +361,10 @@ class Pool:
         assert warmup.answer is not None
         raise PoolError(warmup.answer)
 
-    async def reset(self, name: str) -> dict[str, Any]:
+    async def reset(self, name: str, conversation: str | None = None) -> dict[str, Any]:
         """Kill the agent's process and all that it started; returns what was there.
+
+        With a `conversation`, its process, and its context is gone as well.
 
         Everything is gone when this returns. The task in hand ends with `agent_reset`; those
         that wait go on waiting. An agent that is down is brought up again.
@@ -299,10 +373,11 @@ class Pool:
             PoolError: there is no such agent.
         """
         self._check_call()
-        agent = self._agents.get(name)
+        agent = self._agents.get(name if conversation is None else f"{name}@{conversation}")
         if agent is None:
             self.define(name)
             return {"agent": name, "was": "stopped", "pid": None}
+        agent.session_id = None
         was, pid = agent.state, agent.ready.pid if agent.ready else None
         workers = [self._workers[seat] for seat in agent.seats if seat in self._workers]
         if agent.down is not None or len(workers) < len(agent.seats):
@@ -365,7 +440,7 @@ class Pool:
 
     def _watched(self) -> list[Watched]:
         return [
-            Watched(a.name, s.process, self.settings(a.name), w, w.boot, s.ready is not None)
+            Watched(a.name, s.process, self.settings(a.defined_as), w, w.boot, s.ready is not None)
             for a, s, w in self._running()
             if s.process is not None and w.boot is not None
         ] + [
@@ -381,11 +456,15 @@ class Pool:
         wanted: dict[Profile, int] = {}
         for entry in self._catalogue.all():
             with contextlib.suppress(PoolError):  # it is told when the agent is called
-                wanted[self._launch(entry.name).spare] = number
+                wanted[self._launch_of(entry.name).spare] = number
         return wanted
 
     def _undefined(self, defined: set[str]) -> list[str]:
-        return [name for name, a in self._agents.items() if a.ready and name not in defined]
+        return [
+            name
+            for name, agent in self._agents.items()
+            if agent.ready and agent.conversation is None and name not in defined
+        ]
 
     def _orphan_row(self, name: str) -> dict[str, Any]:
         """A process that still runs, though the definition of its agent has been taken away."""
@@ -411,15 +490,16 @@ class Pool:
             if table.supervisor:
                 self._known(name)
 
-    def _known(self, name: str) -> tuple[Agent, bool]:
+    def _known(self, name: str, conversation: str | None = None) -> tuple[Agent, bool]:
         """The agent, and whether it is new: then its supervisor is still to be started."""
-        if name in self._agents:
-            return self._agents[name], False
-        agent = self._agents[name] = Agent(name, lambda: self._limits(name))
-        return agent, True
+        agent = Agent(name, lambda: self._limits(name, conversation), conversation)
+        known = self._agents.setdefault(agent.name, agent)
+        return known, known is agent
 
-    def _limits(self, name: str) -> Limits:
+    def _limits(self, name: str, conversation: str | None) -> Limits:
         settings = self.settings(name)
+        if conversation is not None:
+            return Limits(settings.queue_limit)
         return Limits(settings.queue_limit, settings.replicas, settings.min_replicas)
 
     async def _agent(self, name: str) -> Agent:
@@ -435,13 +515,17 @@ class Pool:
     async def _revive(self, agent: Agent) -> None:
         """Start a down agent again, if what it starts has changed; else refuse the call."""
         assert agent.down is not None
-        if self._launch(agent.name).key != agent.down.launch_key:
+        if self._launch(agent).key != agent.down.launch_key:
             await self._bring_back(agent)
         if agent.down is not None:
             raise PoolError(agent.down_error())
 
-    def _launch(self, name: str) -> Launch:
-        """How an agent is started now; raises PoolError."""
+    def _launch(self, agent: Agent) -> Launch:
+        """How an agent's process is started now; raises PoolError."""
+        launch = self._launch_of(agent.defined_as)
+        return launch if agent.conversation is None else conversing(launch, agent.session_id)
+
+    def _launch_of(self, name: str) -> Launch:
         definition, settings, cli = self.define(name), self.settings(name), self._clis.find()
         mode = permission_mode(definition, settings.permission_mode)
         return launch_of(definition, cli, mode, settings, self._clis.capabilities(cli))
@@ -467,8 +551,8 @@ class Pool:
             await task.settled.wait()
         if task.settle(_deadline_error(task)):
             agent.queue.forget_settled()
-        del self._open_tasks[task.id]
-        if not self._open_tasks:
+        self._book.has_ended(task)
+        if not self._book.open():
             self.idle.set()
         done = isinstance(task.outcome, TaskResult)
         agent.figures.tasks_done += done
@@ -481,6 +565,11 @@ class Pool:
         with trio.move_on_after(self._config.pool.disconnect_grace):
             await task.settled.wait()
         self.cancel(task)
+
+    def _conversation_rows(self, name: str) -> list[dict[str, Any]]:
+        agents = self._agents.values()
+        found = [a for a in agents if a.defined_as == name and a.conversation is not None]
+        return [_conversation_row(agent) for agent in sorted(found, key=lambda a: a.name)]
 
     def _row(self, entry: AgentDefinition | BrokenDefinition) -> dict[str, Any]:
         agent = self._agents.get(entry.name) or Agent(entry.name, lambda: Limits(0))
@@ -504,6 +593,7 @@ class Pool:
             "origin": entry.origin,
             "source": str(entry.source),
             "workers": workers,
+            "conversations": self._conversation_rows(entry.name),
             "warnings": [],
             "error": agent.down_error().message if agent.down else None,
         }
@@ -513,6 +603,17 @@ class Pool:
         if (refused := ignored_bypass(entry)) is not None:
             warnings.append(refused)
         return row | {"description": entry.description, "warnings": warnings}
+
+
+def _conversation_row(agent: Agent) -> dict[str, Any]:
+    idle_s = round(trio.current_time() - agent.last_used, 1) if agent.last_used else None
+    return {
+        "name": agent.conversation,
+        "state": agent.state,
+        "pid": agent.ready.pid if agent.ready else None,
+        "queue_length": len(agent.queue),
+        "idle_s": idle_s if agent.state in ("idle", "stopped") else None,
+    }
 
 
 def _worker_row(seat: Seat) -> dict[str, Any]:

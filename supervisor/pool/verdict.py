@@ -2,6 +2,7 @@
 
 import signal
 
+from supervisor.pool.agent import Agent
 from supervisor.pool.agent_process import AgentProcess
 from supervisor.pool.outcome import Task, TaskError
 from supervisor.protocol import TurnResult
@@ -79,6 +80,15 @@ def start_failed_error(agent: str, how: str, said: str, stderr: tuple[str, ...])
         "It is tried again, a few times. Check that the CLI runs by itself "
         "(CLAUDE_CLI says which) and is logged in.",
         {"stderr": list(stderr)},
+    )
+
+
+def conversation_lost_error(agent: Agent, why: str) -> TaskError:
+    """`conversation_lost`: its context is gone, and nothing brings it back."""
+    return TaskError(
+        "conversation_lost",
+        f'the conversation "{agent.conversation}" with "{agent.defined_as}" is lost: {why}.',
+        "Its next call begins a new one under the same name: say again what it must know.",
     )
 
 

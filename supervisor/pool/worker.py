@@ -34,6 +34,7 @@ from supervisor.pool.outcome import Attempt, PoolError, Task, TaskError, TaskRes
 from supervisor.pool.service import Service
 from supervisor.pool.spares import Spare
 from supervisor.pool.verdict import (
+    conversation_lost_error,
     crashed_error,
     exit_in_words,
     failed_error,
@@ -54,7 +55,7 @@ class Surroundings:
 
     define: Callable[[str], AgentDefinition]
     """An agent's definition as it is on disk now; raises PoolError."""
-    launch: Callable[[str], Launch]
+    launch: Callable[[Agent], Launch]
     """How an agent is started now; raises PoolError."""
     settings: Callable[[str], AgentTable]
     """An agent's settings as they are now."""
@@ -168,7 +169,7 @@ class Worker:
                 await self._agent.wait_poked()
             self._in_use = True
             try:
-                launch = self._around.launch(self._agent.name)
+                launch = self._around.launch(self._agent)
             except PoolError as refused:
                 self._refuse_one(refused.error)
                 if not self._agent.is_wanted:
@@ -183,7 +184,7 @@ class Worker:
 
     @property
     def _settings(self) -> AgentTable:
-        return self._around.settings(self._agent.name)
+        return self._around.settings(self._agent.defined_as)
 
     def _refuse_one(self, error: TaskError) -> None:
         """Nothing can be started: who asked first is told; nobody else is kept waiting for it."""
@@ -311,7 +312,7 @@ class Worker:
                     return end
                 continue
             try:
-                if self._around.define(agent.name).digest != launch.definition.digest:
+                if self._around.define(agent.defined_as).digest != launch.definition.digest:
                     return End("replace")
             except PoolError as refused:
                 self._refuse_one(refused.error)
@@ -360,6 +361,10 @@ class Worker:
         try:
             if result is not None:
                 task.end_attempt(None, "")
+                if self._has_lost_context(result):
+                    task.settle(conversation_lost_error(agent, "its CLI began a new session"))
+                    agent.session_id = None
+                    return End("replace")
                 task.settle(self._outcome(process, result))
                 agent.has_taken(task.times()["ran_s"])
             else:
@@ -367,7 +372,10 @@ class Worker:
                 if not await process.interrupt(self._settings.interrupt_grace):
                     return End("unresponsive")
             seat.state = "resetting"
-            if not await process.reset(self._settings.control_timeout):
+            if agent.conversation is not None:
+                if result is not None:
+                    agent.session_id = result.session_id
+            elif not await process.reset(self._settings.control_timeout):
                 return End("replace")
             if result is None or (result.turns or 0) > 1:
                 # It used tools, and a command may have left something running, or files.
@@ -377,6 +385,10 @@ class Worker:
         finally:
             agent.reset_by = process.reset_by
         return None
+
+    def _has_lost_context(self, result: TurnResult) -> bool:
+        """The task was answered in another session than the one that holds its conversation."""
+        return self._agent.session_id not in (None, result.session_id)
 
     async def _clean_up(self, process: AgentProcess) -> None:
         """End what a task's commands left running; recycle where its files take too much."""
@@ -468,6 +480,9 @@ class Worker:
             return self._start_failed(f"did not become ready within {limit_s:g} s", stderr)
         if end.kind == "start" and self._learned_option(process, stderr):
             return None
+        if end.kind == "start" and self._agent.session_id is not None:
+            self._lose_conversation(" | ".join(stderr[-5:]) or how)
+            return None
         if end.kind == "start":
             return self._start_failed(f"{how} before it was ready", stderr)
         if end.task is None:
@@ -482,6 +497,11 @@ class Worker:
             self._agent.figures.restarts += 1
             return None
         return AgentCrashError(f"its process {how} in a task")
+
+    def _lose_conversation(self, why: str) -> None:
+        """It cannot be taken up again: whoever waits is told, and the next call begins anew."""
+        self._agent.session_id = None
+        self._agent.fail_waiting(conversation_lost_error(self._agent, why))
 
     def _learned_option(self, process: AgentProcess, stderr: tuple[str, ...]) -> bool:
         """Whether it ended over an option that it can do without, and will not be given again."""

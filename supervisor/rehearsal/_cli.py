@@ -5,7 +5,7 @@ import sys
 import time
 from typing import Final
 
-from supervisor.rehearsal import _flags
+from supervisor.rehearsal import _flags, _store
 from supervisor.rehearsal._agent import Agent
 from supervisor.rehearsal._directives import MISBEHAVIOUR, SHARED
 from supervisor.rehearsal._session import VERSION
@@ -64,6 +64,10 @@ def _run(flags: _flags.Flags) -> int:
     if _is_reckless_root(flags):
         refusal = "cannot be used with root/sudo privileges for security reasons"
         print(f"--dangerously-skip-permissions {refusal}", file=sys.stderr)
+        return 1
+    resumed = flags.last("--resume")
+    if resumed is not None and _store.load(resumed) is None:
+        print(f"No conversation found with session ID: {resumed}", file=sys.stderr)
         return 1
     time.sleep(float(flags.rehearse.get("slow-start", 0)))
     return Agent(flags).run()

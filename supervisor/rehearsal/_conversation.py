@@ -1,6 +1,7 @@
 """The context of one session: what was said, how it is cleared and rewound."""
 
 import os
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 SAME_UNTIL: Final = 24
@@ -33,8 +34,14 @@ class CannotRewindError(Exception):
 class Conversation:
     """The messages of one session, oldest first. No I/O."""
 
-    def __init__(self) -> None:
-        self._messages: list[Message] = []
+    def __init__(self, messages: Iterable[Message] = ()) -> None:
+        """`messages`: what was said before."""
+        self._messages = list(messages)
+
+    @property
+    def messages(self) -> list[Message]:
+        """All of them."""
+        return list(self._messages)
 
     def add(self, role: str, text: str, uuid: str | None, *, is_task: bool = True) -> None:
         """Append one message."""

@@ -21,7 +21,7 @@ VALUED: Final = frozenset({
     "--disallowedTools", "--disallowed-tools", "--effort", "--fallback-model", "--file",
     "--input-format", "--json-schema", "--max-budget-usd", "--max-turns", "--mcp-config",
     "--model", "--output-format", "--permission-mode", "--permission-prompt-tool",
-    "--plugin-dir", "--rehearse", "--session-id", "--setting-sources", "--settings",
+    "--plugin-dir", "--rehearse", "--resume", "--session-id", "--setting-sources", "--settings",
     "--system-prompt", "--system-prompt-file", "--tools",
 })  # fmt: skip
 """Flags whose next argument is their value, whatever it looks like."""

@@ -4,7 +4,7 @@ import os
 import time
 from typing import Final, NamedTuple
 
-from supervisor.rehearsal import _output
+from supervisor.rehearsal import _output, _store
 from supervisor.rehearsal._conversation import Conversation, new_uuid
 from supervisor.rehearsal._flags import Flags
 
@@ -55,8 +55,9 @@ class Session:
 
     def __init__(self, flags: Flags) -> None:
         self.flags = flags
-        self.id = flags.last("--session-id") or new_uuid()
-        self.conversation = Conversation()
+        resumed = flags.last("--resume")
+        self.id = resumed or flags.last("--session-id") or new_uuid()
+        self.conversation = Conversation((resumed and _store.load(resumed)) or ())
         self.model = flags.last("--model") or DEFAULT_MODEL
         self.permission_mode = _permission_mode(flags)
         self.system_prompt = _joined(flags.last("--system-prompt"), [])
@@ -189,6 +190,8 @@ class Session:
     def print_result(self, outcome: Outcome, *, times: int = 1) -> None:
         """End a turn."""
         self.last_result_was_error = outcome.is_error
+        if not self.flags.has("--no-session-persistence"):
+            _store.save(self.id, self.conversation)
         line = self._few_fields(outcome) if self._is_minimal else self._result(outcome)
         for _ in range(times):
             self.print(line)

@@ -9,8 +9,8 @@ import trio
 from mcp import Client
 
 from supervisor.frontend import FrontEnd
-from supervisor.frontend._tools import CLIENT
-from supervisor.frontend._tools import Client as Connection
+from supervisor.frontend._calls import CLIENT
+from supervisor.frontend._calls import Client as Connection
 from supervisor.place import Place
 from supervisor.pool import Pool, PoolError, Task, TaskError, TaskResult
 from supervisor.pool.agent import Ready
@@ -35,6 +35,7 @@ ROW: dict[str, Any] = {
     "origin": "project",
     "source": "/project/.claude/agents/scout.md",
     "workers": [],
+    "conversations": [],
     "warnings": [],
     "error": None,
 }
@@ -66,7 +67,9 @@ class CannedPool:
         if self.fault is not None:
             raise self.fault
 
-    async def submit(self, name: str, text: str, timeout_s: float | None = None) -> Task:
+    async def submit(
+        self, name: str, text: str, timeout_s: float | None = None, **_: object
+    ) -> Task:
         self._check()
         task = Task(name, text, timeout_s or 60)
         task.pid = 7
@@ -99,7 +102,7 @@ class CannedPool:
         self._check()
         return [{"path": "root", "name": "root", "type": "supervisor", "state": "running"}]
 
-    async def reset(self, name: str) -> dict[str, Any]:
+    async def reset(self, name: str, conversation: str | None = None) -> dict[str, Any]:
         self._check()
         return {"agent": name, "was": "idle", "pid": 7}
 

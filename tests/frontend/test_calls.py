@@ -14,7 +14,7 @@ import trio
 from mcp import Client
 from trio.testing import MockClock
 
-from supervisor.frontend._tools import Client as Connection
+from supervisor.frontend._calls import Client as Connection
 from supervisor.pool import TaskError, TaskResult
 from supervisor.protocol import Denial, Usage
 from tests.frontend.conftest import ROW, CannedPool
@@ -116,7 +116,7 @@ async def test_an_unknown_tool_is_an_error_that_names_those_there_are(client: Cl
     result = await call(client, "invok", **TASK)
 
     assert code(result) == "unknown_tool"
-    assert "invoke, warmup, list, reset" in text(result)
+    assert "invoke, invoke_many, submit, wait, result, list, warmup, reset" in text(result)
 
 
 @pytest.mark.parametrize(

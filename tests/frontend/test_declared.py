@@ -16,8 +16,10 @@ async def declared(client: Client) -> dict[str, mcp_types.Tool]:
     return {tool.name: tool for tool in (await client.list_tools()).tools}
 
 
-async def test_there_are_the_four_tools(client: Client) -> None:
-    assert list(await declared(client)) == ["invoke", "warmup", "list", "reset"]
+async def test_there_are_eight_tools(client: Client) -> None:
+    assert list(await declared(client)) == [
+        "invoke", "invoke_many", "submit", "wait", "result", "list", "warmup", "reset",
+    ]  # fmt: skip
 
 
 async def test_the_tree_is_not_told_to_models_and_can_be_called(client: Client) -> None:
@@ -50,32 +52,44 @@ async def test_all_that_a_model_reads_is_under_3000_tokens(client: Client) -> No
     assert len(client.instructions or "") + sum(map(len, read)) < 3000 * 4
 
 
-async def test_only_list_is_read_only(client: Client) -> None:
+async def test_what_only_looks_is_read_only(client: Client) -> None:
     hints = {
         name: tool.annotations is not None and tool.annotations.read_only_hint
         for name, tool in (await declared(client)).items()
     }
 
-    assert hints == {"invoke": False, "warmup": False, "list": True, "reset": False}
+    assert {name for name, read_only in hints.items() if read_only} == {"wait", "result", "list"}
 
 
 async def test_what_changes_something_says_whether_it_destroys(client: Client) -> None:
     hints = {
         name: tool.annotations and tool.annotations.destructive_hint
         for name, tool in (await declared(client)).items()
-        if name != "list"
     }
 
-    assert hints == {"invoke": True, "warmup": False, "reset": True}
+    destroying = {name for name, hint in hints.items() if hint}
+    assert destroying == {"invoke", "invoke_many", "submit", "reset"}
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "required"),
     [
-        ("invoke", {"agent", "task", "timeout_s"}, {"agent", "task"}),
+        (
+            "invoke",
+            {"agent", "task", "timeout_s", "priority", "conversation", "if_longer_than_s"},
+            {"agent", "task"},
+        ),
+        ("invoke_many", {"tasks", "max_parallel"}, {"tasks"}),
+        (
+            "submit",
+            {"agent", "task", "timeout_s", "priority", "conversation"},
+            {"agent", "task"},
+        ),
+        ("wait", {"task_ids", "timeout_s", "mode"}, {"task_ids"}),
+        ("result", {"task_id"}, {"task_id"}),
         ("warmup", {"agent"}, {"agent"}),
         ("list", set(), set()),
-        ("reset", {"agent"}, {"agent"}),
+        ("reset", {"agent", "conversation"}, {"agent"}),
     ],
 )
 async def test_a_tool_takes(

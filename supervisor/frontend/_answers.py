@@ -1,0 +1,92 @@
+"""How calls are answered: prose as text alone, records as structured content, errors with a code.
+
+Structured content would replace prose before the model's eyes. The text of an error begins with its
+code, and ends with what to do.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import mcp_types
+from pydantic import BaseModel
+
+from supervisor.pool import Pool, PoolError, Task, TaskError, TaskResult
+
+
+def error_result(
+    error: TaskError, meta: Mapping[str, Any] | None = None
+) -> mcp_types.CallToolResult:
+    """A failed call, for the model as text and for programs in `_meta`."""
+    record = {**(meta or {}), "code": error.code, **error.data}
+    return mcp_types.CallToolResult(
+        content=[mcp_types.TextContent(text=clean(str(error)))],
+        is_error=True,
+        _meta=cleaned(record),
+    )
+
+
+def prose_result(text: str, meta: Mapping[str, Any] | None = None) -> mcp_types.CallToolResult:
+    """A text for the model, and what programs may want in `_meta`."""
+    return mcp_types.CallToolResult(
+        content=[mcp_types.TextContent(text=clean(text))], _meta=cleaned(meta or {})
+    )
+
+
+def record_result(model: BaseModel) -> mcp_types.CallToolResult:
+    """A record, as structured content and as text."""
+    record = cleaned(model.model_dump())
+    text = json.dumps(record, ensure_ascii=False)
+    return mcp_types.CallToolResult(
+        content=[mcp_types.TextContent(text=text)], structured_content=record
+    )
+
+
+def task_result(pool: Pool, task: Task) -> mcp_types.CallToolResult:
+    """The outcome of a task that has one."""
+    meta: dict[str, Any] = {
+        "task_id": task.id,
+        "agent": task.agent,
+        "duration_s": round(task.ended_at - task.accepted_at, 4),
+        "attempts": task.attempts,
+        "pid": task.pid,
+    }
+    outcome = task.outcome
+    if isinstance(outcome, TaskError):
+        return error_result(outcome, meta)
+    assert outcome is not None
+    meta |= {
+        "session_id": outcome.session_id,
+        "usage": asdict(outcome.usage),
+        "cost_usd": outcome.cost_usd,
+    }
+    return prose_result(outcome.text + _refusals(pool, task, outcome), meta)
+
+
+def _refusals(pool: Pool, task: Task, result: TaskResult) -> str:
+    """A last line that names the refused uses of tools, and the setting that would allow them."""
+    if not result.denials:
+        return ""
+    uses = [f"{d.tool} ({d.detail})" if d.detail else d.tool for d in result.denials]
+    tools = ", ".join(dict.fromkeys(d.tool for d in result.denials))
+    try:
+        where = str(pool.define(task.agent).source)
+    except PoolError:
+        where = "its definition"
+    return (
+        f"\n\n[agent-pool] Refused for lack of permission: {'; '.join(uses)}. "
+        f"To allow it, list {tools} under `tools:` in {where}, or only rules, such as "
+        "Bash(git log:*)."
+    )
+
+
+def clean(text: str) -> str:
+    """The text, without what cannot be written as UTF-8: half of a surrogate pair."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def cleaned(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of every text in a record."""
+    whole: dict[str, Any] = json.loads(clean(json.dumps(record, ensure_ascii=False)))
+    return whole

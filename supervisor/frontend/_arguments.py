@@ -1,0 +1,152 @@
+"""What each tool takes. Descriptions are for the model that calls it, and cost it tokens."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+WAIT_S = 50.0
+"""Seconds that `wait` waits by default: clients give a call up after a minute or two."""
+
+MANY_LIMIT = 100
+"""Tasks that one call of `invoke_many` or `wait` takes."""
+
+
+class Arguments(BaseModel):
+    """Unknown arguments are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+AgentName = Annotated[
+    str, Field(min_length=1, description="The agent's name, as the tool `list` gives it.")
+]
+TaskText = Annotated[
+    str,
+    Field(
+        min_length=1,
+        description="What the agent is to do. It sees nothing but this text and the "
+        "project's files: say all that it needs to know, and what to return.",
+    ),
+]
+Timeout = Annotated[
+    float | None,
+    Field(
+        default=None,
+        gt=0,
+        description="Seconds until the task is given up, waiting included; "
+        "by default as the pool is configured (30 minutes).",
+    ),
+]
+Urgency = Annotated[
+    Literal["high", "normal", "low"] | None,
+    Field(default=None, description="Whose turn it is first where tasks wait for one agent."),
+]
+ConversationName = Annotated[
+    str | None,
+    Field(
+        default=None,
+        description="Keeps the agent's context between calls under this name; without it each "
+        "task begins afresh.",
+    ),
+]
+TaskId = Annotated[str, Field(min_length=1, description="As `submit` gives it.")]
+
+
+class SubmitArguments(Arguments):
+    """Arguments of `submit`."""
+
+    agent: AgentName
+    task: TaskText
+    timeout_s: Timeout
+    priority: Urgency
+    conversation: ConversationName
+
+
+class InvokeArguments(SubmitArguments):
+    """Arguments of `invoke`."""
+
+    if_longer_than_s: Annotated[
+        float | None,
+        Field(
+            default=None,
+            gt=0,
+            description="After so many seconds, answer with the task's id in place of a result, "
+            "and let it run on: for `wait` and `result`.",
+        ),
+    ]
+
+
+class OneOfMany(Arguments):
+    """One task of `invoke_many`."""
+
+    agent: AgentName
+    task: TaskText
+    timeout_s: Timeout
+
+
+class InvokeManyArguments(Arguments):
+    """Arguments of `invoke_many`."""
+
+    tasks: Annotated[
+        list[OneOfMany],
+        Field(min_length=1, max_length=MANY_LIMIT, description="What to hand to which agent."),
+    ]
+    max_parallel: Annotated[
+        int | None,
+        Field(default=None, ge=1, description="Tasks that run at once; by default all that can."),
+    ]
+
+
+class WaitArguments(Arguments):
+    """Arguments of `wait`."""
+
+    task_ids: Annotated[
+        list[TaskId],
+        Field(min_length=1, max_length=MANY_LIMIT, description="As `submit` gave them."),
+    ]
+    timeout_s: Annotated[
+        float, Field(default=WAIT_S, ge=0, description="Seconds after which it answers anyway.")
+    ]
+    mode: Annotated[
+        Literal["any", "all"],
+        Field(default="all", description="Answer when any of them has ended, or all have."),
+    ]
+
+
+class TaskArguments(Arguments):
+    """Arguments of `cancel`."""
+
+    task_id: TaskId
+
+
+class ResultArguments(TaskArguments):
+    """Arguments of `result`."""
+
+
+class TasksArguments(Arguments):
+    """Arguments of `tasks`."""
+
+    agent: Annotated[str | None, Field(default=None, description="Only this agent's.")]
+    state: Annotated[
+        Literal["queued", "running", "ended"] | None,
+        Field(default=None, description="Only those in this state."),
+    ]
+    limit: Annotated[int, Field(default=20, ge=1, le=1000, description="The newest so many.")]
+
+
+class AgentArguments(Arguments):
+    """Arguments of `warmup`."""
+
+    agent: AgentName
+
+
+class ResetArguments(AgentArguments):
+    """Arguments of `reset`."""
+
+    conversation: Annotated[
+        str | None, Field(default=None, description="End only this conversation with it.")
+    ]
+
+
+class NoArguments(Arguments):
+    """Arguments of `list` and `tree`."""

@@ -1,0 +1,294 @@
+"""What the tools do: each call is put to the pool, and its answer is awaited."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import mcp_types
+import trio
+from mcp.server.context import ServerRequestContext
+
+from supervisor.frontend._answers import (
+    clean,
+    error_result,
+    prose_result,
+    record_result,
+    task_result,
+)
+from supervisor.frontend._arguments import (
+    AgentArguments,
+    InvokeArguments,
+    InvokeManyArguments,
+    NoArguments,
+    OneOfMany,
+    ResetArguments,
+    ResultArguments,
+    SubmitArguments,
+    TaskArguments,
+    TasksArguments,
+    WaitArguments,
+)
+from supervisor.frontend._records import (
+    AgentRecord,
+    ListRecord,
+    ReadyRecord,
+    ResetRecord,
+    SubmittedRecord,
+    TaskRow,
+    TasksRecord,
+    TreeRecord,
+    TreeRow,
+)
+from supervisor.pool import Pool, PoolError, Task, TaskError, TaskResult
+
+PROGRESS_EVERY_S = 5.0
+"""Seconds after which progress is reported though nothing changed."""
+
+PROGRESS_GAP_S = 0.5
+"""Seconds between two reports, however fast things change."""
+
+Context = ServerRequestContext[Any, Any]
+Answer = mcp_types.CallToolResult
+
+
+@dataclass
+class Client:
+    """One connection."""
+
+    name: str = ""
+    """Who takes turns with others where tasks wait for one agent."""
+    lost: bool = False
+    """It was closed from the other side, so nobody cancelled anything."""
+
+
+CLIENT: ContextVar[Client] = ContextVar("CLIENT")
+"""The connection that the running call came in by."""
+
+
+async def invoke(pool: Pool, arguments: InvokeArguments, context: Context) -> Answer:
+    """Hand over a task, and wait for its outcome."""
+    task = await _submitted(pool, arguments)
+    limit_s = arguments.if_longer_than_s
+    with _held(pool, [task]), trio.move_on_after(float("inf") if limit_s is None else limit_s):
+        await _await_outcome(task, context)
+    if task.outcome is None:
+        return prose_result(_runs_on(task), {"task_id": task.id, "agent": task.agent})
+    return task_result(pool, task)
+
+
+async def invoke_many(pool: Pool, arguments: InvokeManyArguments, context: Context) -> Answer:
+    """Hand over many tasks, and wait for all of their outcomes."""
+    wanted = arguments.tasks
+    places = trio.Semaphore(arguments.max_parallel or len(wanted))
+    outcomes: list[Answer | None] = [None] * len(wanted)
+    running: list[Task] = []
+    changed = trio.Event()
+
+    async def serve(number: int, one: OneOfMany) -> None:
+        async with places:
+            outcomes[number] = await _one_of_many(pool, one, running)
+        nonlocal changed
+        changed.set()
+        changed = trio.Event()
+
+    async def report() -> None:
+        while True:
+            done = sum(outcome is not None for outcome in outcomes)
+            doing = "; ".join(f"{task.agent}: {task.doing.value}" for task in running[:3])
+            message = f"{done} of {len(wanted)} done" + (f"; {doing}" if doing else "")
+            await context.session.report_progress(done, len(wanted), clean(message))
+            await trio.sleep(PROGRESS_GAP_S)
+            with trio.move_on_after(PROGRESS_EVERY_S):
+                await changed.wait()
+
+    with _held(pool, running):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(report)
+            async with trio.open_nursery() as working:
+                for number, one in enumerate(wanted):
+                    working.start_soon(serve, number, one)
+            nursery.cancel_scope.cancel()
+    return _many(wanted, [outcome for outcome in outcomes if outcome is not None])
+
+
+async def _one_of_many(pool: Pool, one: OneOfMany, running: list[Task]) -> Answer:
+    try:
+        task = await pool.submit(one.agent, one.task, one.timeout_s, caller=CLIENT.get().name)
+    except PoolError as refused:
+        return error_result(refused.error, {"agent": one.agent})
+    running.append(task)
+    await task.settled.wait()
+    running.remove(task)
+    return task_result(pool, task)
+
+
+def _many(wanted: list[OneOfMany], outcomes: list[Answer]) -> Answer:
+    """One text a task, in the order of the tasks; `_meta` has a record each."""
+    content: list[mcp_types.ContentBlock] = []
+    metas = []
+    for number, (one, outcome) in enumerate(zip(wanted, outcomes, strict=True), 1):
+        (block,) = outcome.content
+        assert isinstance(block, mcp_types.TextContent)
+        meta = dict(outcome.meta or {})
+        failed = "failed, " if outcome.is_error else ""
+        head = f"[{number}/{len(wanted)}] {one.agent} ({failed}{meta.get('task_id', 'refused')})"
+        content.append(mcp_types.TextContent(text=f"{head}\n{block.text}"))
+        metas.append(meta)
+    every = all(outcome.is_error for outcome in outcomes)
+    return mcp_types.CallToolResult(content=content, is_error=every, _meta={"outcomes": metas})
+
+
+async def submit(pool: Pool, arguments: SubmitArguments, context: Context) -> Answer:
+    """Hand over a task, and wait for nothing."""
+    task = await _submitted(pool, arguments)
+    waiting = pool.queue_length(task)
+    return record_result(SubmittedRecord(task_id=task.id, agent=task.agent, queue_length=waiting))
+
+
+async def wait(pool: Pool, arguments: WaitArguments, context: Context) -> Answer:
+    """Wait for tasks that run in the background."""
+    ids = list(dict.fromkeys(arguments.task_ids))
+    tasks = [pool.find(task_id) for task_id in ids]
+
+    async def report() -> None:
+        while True:
+            done = sum(task.outcome is not None for task in tasks)
+            doing = "; ".join(f"{t.agent}: {t.doing.value}" for t in tasks if t.outcome is None)
+            message = clean(f"{done} of {len(tasks)} done; {doing}"[:500])
+            await context.session.report_progress(done, len(tasks), message)
+            await trio.sleep(PROGRESS_EVERY_S)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(report)
+        tasks = await pool.wait(ids, arguments.timeout_s, arguments.mode)
+        nursery.cancel_scope.cancel()
+    return record_result(TasksRecord(tasks=[_row(task) for task in tasks]))
+
+
+async def result(pool: Pool, arguments: ResultArguments, context: Context) -> Answer:
+    """The outcome of a task that was handed over earlier."""
+    task = pool.find(arguments.task_id)
+    if task.outcome is None:
+        times = task.times()
+        error = TaskError(
+            "task_running",
+            f"the task {task.id} has no outcome yet; {task.agent}: {task.doing.value}.",
+            "Wait for it with the tool wait.",
+            times,
+        )
+        return error_result(error, {"task_id": task.id, "agent": task.agent})
+    return task_result(pool, task)
+
+
+async def cancel(pool: Pool, arguments: TaskArguments, context: Context) -> Answer:
+    """End a task."""
+    task = pool.find(arguments.task_id)
+    pool.cancel(task)
+    return record_result(_row(task))
+
+
+async def tasks(pool: Pool, arguments: TasksArguments, context: Context) -> Answer:
+    """The newest tasks."""
+    rows = [
+        row
+        for row in map(_row, pool.tasks())
+        if arguments.agent in (None, row.agent) and arguments.state in (None, row.state)
+    ]
+    return record_result(TasksRecord(tasks=rows[: arguments.limit]))
+
+
+async def warmup(pool: Pool, arguments: AgentArguments, context: Context) -> Answer:
+    """Start an agent."""
+    ready = await pool.warmup(arguments.agent)
+    return record_result(ReadyRecord(agent=arguments.agent, pid=ready.pid, ready_s=ready.ready_s))
+
+
+async def reset(pool: Pool, arguments: ResetArguments, context: Context) -> Answer:
+    """End an agent's processes, or a conversation with it."""
+    found = await pool.reset(arguments.agent, arguments.conversation)
+    return record_result(ResetRecord(**found))
+
+
+async def list_agents(pool: Pool, arguments: NoArguments, context: Context) -> Answer:
+    """Every agent, and how it does."""
+    rows = [AgentRecord.model_validate(row) for row in await pool.agents()]
+    return record_result(ListRecord(agents=rows))
+
+
+async def tree(pool: Pool, arguments: NoArguments, context: Context) -> Answer:
+    """The supervision tree."""
+    rows = [TreeRow.model_validate(row) for row in await pool.tree()]
+    return record_result(TreeRecord(tree=rows))
+
+
+async def _submitted(pool: Pool, arguments: SubmitArguments) -> Task:
+    return await pool.submit(
+        arguments.agent,
+        arguments.task,
+        arguments.timeout_s,
+        caller=CLIENT.get().name,
+        priority=arguments.priority,
+        conversation=arguments.conversation,
+    )
+
+
+@contextmanager
+def _held(pool: Pool, tasks: list[Task]) -> Iterator[None]:
+    """End the tasks with the call, where that is cut short: by its caller's word, or its loss."""
+    ended = False
+    try:
+        yield
+        ended = True
+    finally:
+        for task in [] if ended else tasks:
+            if CLIENT.get().lost:
+                pool.client_lost(task)
+            else:
+                pool.cancel(task)
+
+
+def _runs_on(task: Task) -> str:
+    return (
+        f"[agent-pool] The task goes on in the background under the id {task.id} "
+        f"({task.agent}: {task.doing.value}). Wait for it with wait, then ask for its result."
+    )
+
+
+def _row(task: Task) -> TaskRow:
+    outcome = task.outcome
+    state = "ended" if outcome else "queued" if task.started_at is None else "running"
+    ended = outcome.code if isinstance(outcome, TaskError) else "result" if outcome else None
+    return TaskRow(
+        task_id=task.id,
+        agent=task.agent,
+        conversation=task.conversation,
+        priority=task.priority,
+        state=state,
+        outcome=ended,
+        doing=None if outcome else task.doing.value,
+        attempts=task.attempts,
+        pid=task.pid,
+        cost_usd=outcome.cost_usd if isinstance(outcome, TaskResult) else None,
+        **task.times(),
+    )
+
+
+async def _await_outcome(task: Task, context: Context) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_report_progress, task, context)
+        await task.settled.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def _report_progress(task: Task, context: Context) -> None:
+    # To a client that did not ask for it, the SDK sends nothing.
+    while True:
+        elapsed = trio.current_time() - task.accepted_at
+        told = task.doing.value
+        message = f"{task.agent}: {told} ({elapsed:.0f} s; task {task.id})"
+        await context.session.report_progress(round(elapsed, 3), None, clean(message))
+        await trio.sleep(PROGRESS_GAP_S)
+        with trio.move_on_after(PROGRESS_EVERY_S):
+            await task.doing.wait_value(lambda doing, told=told: doing != told)
