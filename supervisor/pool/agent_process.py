@@ -86,7 +86,6 @@ class AgentProcess:
         self._emit = emit
         self._on_gone = on_gone
         self._session = ClaudeSession()
-        self._anchored = False
         self._dropped: Counter[str] = Counter()
         self._changed = trio.Event()
         self._replies: dict[str, ControlReply | None] = {}
@@ -303,17 +302,21 @@ class AgentProcess:
         self.capabilities.rewind = reply is not None and "rewound" in reply.response
 
     async def _anchor(self) -> None:
-        # Only for a CLI that rewinds: an old one ends at the sight of such a line.
-        if self.capabilities.rewind:
+        # Only for a CLI that rewinds, and no further than to something of its own: an old one ends
+        # at the sight of such a line, and a new one would begin each request with it.
+        if self.capabilities.rewind and self.capabilities.needs_anchor:
             await self._write(self._session.anchor())
-            self._anchored = True
 
     async def _rewind(self, timeout_s: float) -> bool:
         target = self._session.task_uuid
-        if not self._anchored or target is None:
+        if not self.capabilities.rewind or target is None:
             return False
         reply = await self._control("rewind_conversation", timeout_s, target_message_uuid=target)
-        return reply is not None and reply.response.get("rewound") is True
+        if reply is None:
+            return False
+        if "no preceding assistant" in str(reply.response.get("error") or reply.error):
+            self.capabilities.needs_anchor = True
+        return reply.response.get("rewound") is True
 
     async def _clear(self, timeout_s: float) -> bool:
         if self.capabilities.clear is False:

@@ -102,6 +102,8 @@ class Capabilities:
 
     rewind: bool | None = None
     """It takes its last task out of the context."""
+    needs_anchor: bool | None = None
+    """It does so only where something of the agent's stands before that task."""
     clear: bool | None = None
     """Its `/clear` clears, by the evidence."""
     clear_failures: int = 0
