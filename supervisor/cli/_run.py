@@ -84,7 +84,16 @@ class _Program:
         self._place = place
         self._linger = linger
         self._temporary = TemporaryFolders(place.folder, environ)
-        self._pool = Pool(root, settled, files, folders, self._emit, place.mark, self._temporary)
+        self._pool = Pool(
+            root,
+            settled,
+            files,
+            folders,
+            self._emit,
+            place.mark,
+            self._temporary,
+            Path(place.folder),
+        )
         logs = self._pool.config.logs
         self._log: Any = open_log(Path(place.log), logs.level, logs.max_size, logs.keep)
         self._front_end = FrontEnd(self._pool, place, variables, self._fault)

@@ -41,7 +41,8 @@ from supervisor.frontend._records import (
     TreeRecord,
     TreeRow,
 )
-from supervisor.pool import Pool, PoolError, Task, TaskError, TaskResult
+from supervisor.ledger import TaskFilter
+from supervisor.pool import Pool, PoolError, Task, TaskError
 
 PROGRESS_EVERY_S = 5.0
 """Seconds after which progress is reported though nothing changed."""
@@ -73,7 +74,9 @@ async def invoke(pool: Pool, arguments: InvokeArguments, context: Context) -> An
     limit_s = arguments.if_longer_than_s
     with _held(pool, [task]), trio.move_on_after(float("inf") if limit_s is None else limit_s):
         await _await_outcome(task, context)
-    if task.outcome is None:
+    if task.outcome is not None:
+        await pool.recorded(task)
+    else:
         return prose_result(_runs_on(task), {"task_id": task.id, "agent": task.agent})
     return task_result(pool, task)
 
@@ -121,6 +124,7 @@ async def _one_of_many(pool: Pool, one: OneOfMany, running: list[Task]) -> Answe
     running.append(task)
     await task.settled.wait()
     running.remove(task)
+    await pool.recorded(task)
     return task_result(pool, task)
 
 
@@ -142,7 +146,7 @@ def _many(wanted: list[OneOfMany], outcomes: list[Answer]) -> Answer:
 
 async def submit(pool: Pool, arguments: SubmitArguments, context: Context) -> Answer:
     """Hand over a task, and wait for nothing."""
-    task = await _submitted(pool, arguments)
+    task = await _submitted(pool, arguments, background=True)
     waiting = pool.queue_length(task)
     return record_result(SubmittedRecord(task_id=task.id, agent=task.agent, queue_length=waiting))
 
@@ -150,7 +154,7 @@ async def submit(pool: Pool, arguments: SubmitArguments, context: Context) -> An
 async def wait(pool: Pool, arguments: WaitArguments, context: Context) -> Answer:
     """Wait for tasks that run in the background."""
     ids = list(dict.fromkeys(arguments.task_ids))
-    tasks = [pool.find(task_id) for task_id in ids]
+    tasks = [await pool.find(task_id) for task_id in ids]
 
     async def report() -> None:
         while True:
@@ -169,7 +173,7 @@ async def wait(pool: Pool, arguments: WaitArguments, context: Context) -> Answer
 
 async def result(pool: Pool, arguments: ResultArguments, context: Context) -> Answer:
     """The outcome of a task that was handed over earlier."""
-    task = pool.find(arguments.task_id)
+    task = await pool.find(arguments.task_id)
     if task.outcome is None:
         times = task.times()
         error = TaskError(
@@ -184,19 +188,17 @@ async def result(pool: Pool, arguments: ResultArguments, context: Context) -> An
 
 async def cancel(pool: Pool, arguments: TaskArguments, context: Context) -> Answer:
     """End a task."""
-    task = pool.find(arguments.task_id)
+    task = await pool.find(arguments.task_id)
     pool.cancel(task)
+    await pool.recorded(task)
     return record_result(_row(task))
 
 
 async def tasks(pool: Pool, arguments: TasksArguments, context: Context) -> Answer:
     """The newest tasks."""
-    rows = [
-        row
-        for row in map(_row, pool.tasks())
-        if arguments.agent in (None, row.agent) and arguments.state in (None, row.state)
-    ]
-    return record_result(TasksRecord(tasks=rows[: arguments.limit]))
+    wanted = TaskFilter(agent=arguments.agent, state=arguments.state)
+    found = await pool.tasks(wanted, arguments.limit)
+    return record_result(TasksRecord(tasks=[_row(task) for task in found]))
 
 
 async def warmup(pool: Pool, arguments: AgentArguments, context: Context) -> Answer:
@@ -223,7 +225,7 @@ async def tree(pool: Pool, arguments: NoArguments, context: Context) -> Answer:
     return record_result(TreeRecord(tree=rows))
 
 
-async def _submitted(pool: Pool, arguments: SubmitArguments) -> Task:
+async def _submitted(pool: Pool, arguments: SubmitArguments, *, background: bool = False) -> Task:
     return await pool.submit(
         arguments.agent,
         arguments.task,
@@ -231,6 +233,7 @@ async def _submitted(pool: Pool, arguments: SubmitArguments) -> Task:
         caller=CLIENT.get().name,
         priority=arguments.priority,
         conversation=arguments.conversation,
+        background=background,
     )
 
 
@@ -270,7 +273,8 @@ def _row(task: Task) -> TaskRow:
         doing=None if outcome else task.doing.value,
         attempts=task.attempts,
         pid=task.pid,
-        cost_usd=outcome.cost_usd if isinstance(outcome, TaskResult) else None,
+        cost_usd=task.cost_usd,
+        cost_is_lower_bound=task.cost_is_lower_bound,
         **task.times(),
     )
 

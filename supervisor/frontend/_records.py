@@ -148,6 +148,7 @@ class TaskRow(BaseModel):
     attempts: int
     pid: int | None
     cost_usd: float | None
+    cost_is_lower_bound: Annotated[bool, Field(description="It may have cost more.")]
 
 
 class TasksRecord(BaseModel):

@@ -155,6 +155,10 @@ class Agent:
         """Those who wait for a ready process."""
         self.seats = [Seat(f"{name}#{n}", n) for n in range(limits().replicas)]
         """The places of its workers."""
+        self.accepting = trio.Lock()
+        """Held while a task is put on record, so that tasks keep their order."""
+        self.is_supervised = False
+        """Its supervisor has been started, or is being."""
         self.down: Down | None = None
         """Set while it is down."""
         self.reset_by = "unknown"
@@ -169,16 +173,14 @@ class Agent:
 
     # ---- tasks
 
-    def put(self, task: Task) -> None:
-        """Queue a task.
+    def check_room(self) -> None:
+        """Refuse one more task where too many wait.
 
         Raises:
             PoolError: `queue_full`.
         """
         if len(self.queue) >= self._limits().queue:
             raise PoolError(self._queue_full())
-        self.queue.put(task)
-        self.poke()
 
     def put_back(self, task: Task, doing: str) -> None:
         """Queue a task again, before all others; `doing` says what it waits for."""

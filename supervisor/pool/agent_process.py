@@ -138,7 +138,13 @@ class AgentProcess:
         self._on_gone = on_gone
 
     async def initialize(
-        self, system_prompt: str, timeout_s: float, late_model: str | None = None
+        self,
+        system_prompt: str,
+        timeout_s: float,
+        late_model: str | None = None,
+        *,
+        resumes: bool = False,
+        keeps_context: bool = False,
     ) -> bool:
         """Give the process its role; False: it did not answer in `timeout_s`, or it refused.
 
@@ -146,11 +152,16 @@ class AgentProcess:
             system_prompt: what it is.
             timeout_s: seconds that it may take for an answer.
             late_model: the model, where it was started without.
+            resumes: it takes a conversation up again.
+            keeps_context: no task is ever to be taken out of the context.
 
         Raises:
             ProcessGoneError: it ended instead.
         """
-        reply = await self._control("initialize", timeout_s, systemPrompt=system_prompt)
+        fields: dict[str, object] = {"systemPrompt": system_prompt}
+        if resumes:
+            fields["systemPromptSnapshot"] = False  # else some keep to the prompt of that time
+        reply = await self._control("initialize", timeout_s, **fields)
         if reply is None:
             return False
         if not reply.ok:
@@ -161,10 +172,33 @@ class AgentProcess:
             self.capabilities.late_model = chosen is not None and chosen.ok
             if not self.capabilities.late_model:
                 return False
+        if resumes:
+            # Some count on from where the conversation was left.
+            self._session.total_cost_usd = await self._total_cost() or 0.0
+        if keeps_context:
+            return True
         if self.capabilities.rewind is None:
             await self._find_out_rewind()
         await self._anchor()
         return True
+
+    async def cost_so_far(self) -> float | None:
+        """US dollars of the task in hand, as far as they have been counted; None: not known.
+
+        Raises:
+            ProcessGoneError: it ended instead.
+        """
+        total = await self._total_cost()
+        return None if total is None else max(0.0, total - self._session.total_cost_usd)
+
+    async def _total_cost(self) -> float | None:
+        if self.capabilities.usage is False:
+            return None
+        reply = await self._control("get_usage", PROBE_S)
+        session = reply.response.get("session") if reply is not None and reply.ok else None
+        total = session.get("total_cost_usd") if isinstance(session, dict) else None
+        self.capabilities.usage = isinstance(total, int | float)
+        return float(total) if isinstance(total, int | float) else None
 
     async def send_task(self, text: str) -> None:
         """Write a task's line, whole.
@@ -202,20 +236,19 @@ class AgentProcess:
             return True
         return self._outputs > output_before
 
-    async def interrupt(self, grace_s: float) -> bool:
-        """Interrupt the task in hand; True: it ended within `grace_s`, by a result.
+    async def interrupt(self, grace_s: float) -> TurnResult | None:
+        """Interrupt the task in hand; None: it did not end within `grace_s`, by a result.
 
         Raises:
             ProcessGoneError: the process ended instead.
         """
         if self._torn:
-            return False  # its line was not written whole: nothing more can be said to it
+            return None  # its line was not written whole: nothing more can be said to it
         with trio.move_on_after(grace_s):
             # The result counts, also of a process that never acknowledges.
             await self._control("interrupt", grace_s / 2)
-            await self.result()
-            return True
-        return False
+            return await self.result()
+        return None
 
     async def reset(self, timeout_s: float) -> bool:
         """Take the last task out of the context; False: there is no evidence that it is out.

@@ -87,6 +87,8 @@ class PoolTable(_Table):
     """Bytes of memory that all processes of the pool may take together; 0: any."""
     min_available: Size
     """Bytes of the machine's memory that have to be left, for a process to be started; 0: any."""
+    max_cost_usd_per_day: Annotated[float, Field(ge=0)]
+    """The same of all agents together."""
     spares: Annotated[int, Field(ge=0, le=16)]
     """Processes without a role that stand by, for each profile that an agent has."""
     spawn_limit: Annotated[int, Field(ge=0)]
@@ -122,6 +124,14 @@ class AgentTable(_Table):
     """Seconds that an interrupted task may take to end before its process is killed."""
     queue_limit: Annotated[int, Field(ge=1)]
     """Tasks that may wait for one agent."""
+    on_restart: Literal["interrupt", "run"]
+    """What becomes of queued tasks when the pool was killed: they end, or are run by the next."""
+    reply_limit: Size
+    """Bytes above which a reply goes into a file, and its caller gets a digest; 0: never."""
+    max_cost_usd: Annotated[float, Field(ge=0)]
+    """US dollars at which a task is interrupted; 0: any."""
+    max_cost_usd_per_day: Annotated[float, Field(ge=0)]
+    """US dollars of all of its tasks since midnight (UTC) above which none is accepted; 0: any."""
     priority: Literal["high", "normal", "low"]
     """How urgent its tasks are, where the caller does not say."""
     max_conversations: Annotated[int, Field(ge=0)]
@@ -215,6 +225,21 @@ class LogsTable(_Table):
     """Older files that are kept."""
 
 
+class LedgerTable(_Table):
+    """`[ledger]`."""
+
+    enabled: bool
+    """Every task is put on record before it is accepted."""
+    keep_text: bool
+    """The text of a task stays on record after its end."""
+    texts_for: Duration
+    """Seconds after a task's end for which its text and its reply are kept."""
+    texts_total: Size
+    """Bytes that they may take together; the oldest go first."""
+    tasks_for: Duration
+    """Seconds after its end for which a task is known, and counts in the figures."""
+
+
 class Defaults(_Table):
     """`[defaults]`."""
 
@@ -235,6 +260,8 @@ class Config(_Table):
     """`[supervisors.<name>]`, each upon the defaults."""
     agents: dict[str, AgentTable]
     """`[agents.<name>]`, each upon the defaults."""
+    ledger: LedgerTable
+    """`[ledger]`."""
     logs: LogsTable
     """`[logs]`."""
 

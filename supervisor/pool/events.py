@@ -197,6 +197,23 @@ class TemporaryFull(PoolEvent):
 
 
 @dataclass(frozen=True)
+class LedgerFailed(PoolEvent):
+    """The ledger cannot be written: no task is accepted; it concerns every agent."""
+
+    reason: str
+    level = "error"
+
+
+@dataclass(frozen=True)
+class TasksInterrupted(PoolEvent):
+    """A pool before this one was killed with tasks in hand; it concerns every agent."""
+
+    ended: int
+    run_again: int
+    level = "warning"
+
+
+@dataclass(frozen=True)
 class SweepFailed(PoolEvent):
     """Memory could not be measured this time; it concerns every agent."""
 

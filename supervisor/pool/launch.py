@@ -110,6 +110,8 @@ class Capabilities:
     """How often it did not, before it ever did."""
     ping: bool | None = None
     """It answers when it is asked whether it lives."""
+    usage: bool | None = None
+    """It tells what it has spent."""
     late_model: bool | None = None
     """It takes its model by a request, after its start."""
     end_session: bool | None = None

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import trio
 from trio_util import AsyncValue
@@ -32,6 +32,8 @@ class TaskResult:
     """The CLI's session that it ran in."""
     denials: tuple[Denial, ...] = ()
     """Uses of tools that were refused for lack of permission."""
+    is_kept: bool = True
+    """False: it was answered, and its text is kept no longer."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,22 @@ class PoolError(Exception):
 Outcome = TaskResult | TaskError
 
 
+class Recorder(Protocol):
+    """Where it is written what happens to a task."""
+
+    def attempt_began(self, task: "Task") -> None:
+        """A process has all of the task."""
+
+    def attempt_ended(self, task: "Task", exit_status: int | None, why: str) -> None:
+        """The process no longer has it."""
+
+    def billed(self, task: "Task") -> None:
+        """What it has taken is known better."""
+
+    def ended(self, task: "Task") -> None:
+        """It has its outcome."""
+
+
 class Task:
     """One piece of text handed to an agent. It is settled once; the first to do it wins."""
 
@@ -93,9 +111,11 @@ class Task:
         caller: str = "",
         priority: Priority = "normal",
         conversation: str | None = None,
+        reply_limit: int = 0,
+        task_id: str | None = None,
     ) -> None:
         """`timeout_s`: seconds from now to the deadline; `caller`: who takes turns with others."""
-        self.id = f"t-{uuid.uuid4().hex[:12]}"
+        self.id = task_id or f"t-{uuid.uuid4().hex[:12]}"
         """The task's identifier."""
         self.agent = agent
         """The agent's name."""
@@ -115,6 +135,23 @@ class Task:
         """When its line began to be written to a process, on Trio's clock."""
         self.ended_at = math.inf
         """When it was settled, on Trio's clock."""
+        self.reply_limit = reply_limit
+        """Bytes above which its reply goes into a file, and its caller gets a digest; 0: never."""
+        self.reply_path: str | None = None
+        """That file, once it is written."""
+        self.definition_hash: str | None = None
+        """What its agent was defined as when a process got it last."""
+        self.usage = Usage()
+        """Tokens of all attempts, as far as is known."""
+        self.cost_usd: float | None = None
+        """US dollars of all attempts, likewise."""
+        self.cost_is_lower_bound = False
+        """It may have cost more."""
+        self.recorder: Recorder | None = None
+        """Where it is written what happens to it."""
+        self.past_attempts = 0
+        """Attempts that are not in `tries`: it is known from the record alone."""
+        self._before = (Usage(), 0.0)
         self.tries: list[Attempt] = []
         """Each time that its line was written whole to a process: it may have had effects."""
         self.unsent = 0
@@ -138,7 +175,7 @@ class Task:
     @property
     def attempts(self) -> int:
         """How often its line was written whole to a process."""
-        return len(self.tries)
+        return self.past_attempts + len(self.tries)
 
     @property
     def sent_whole(self) -> bool:
@@ -147,18 +184,45 @@ class Task:
 
     def begin_attempt(self, attempt: Attempt) -> None:
         """Its line has been written whole to a process."""
+        self._before = self.usage, self.cost_usd or 0.0
         self.tries.append(attempt)
+        if self.recorder is not None:
+            self.recorder.attempt_began(self)
 
     def end_attempt(self, exit_status: int | None, why: str) -> None:
         """The attempt is over; nothing happens where none goes on."""
-        if self.sent_whole:
-            ended = replace(self.tries[-1], ended_at=time.time(), exit_status=exit_status, why=why)
-            self.tries[-1] = ended
+        if not self.sent_whole:
+            return
+        self.tries[-1] = replace(
+            self.tries[-1], ended_at=time.time(), exit_status=exit_status, why=why
+        )
+        if self.recorder is not None:
+            self.recorder.attempt_ended(self, exit_status, why)
 
     def take_back_attempt(self) -> None:
         """The process has never read all of its line."""
         if self.sent_whole:
             self.tries.pop()
+            if self.recorder is not None:
+                self.recorder.attempt_ended(self, None, "never read")
+
+    def bill(self, usage: Usage | None, cost_usd: float | None, *, is_lower_bound: bool) -> None:
+        """What the attempt in hand has taken so far; None: not known."""
+        tokens, cost = self._before
+        if usage is not None:
+            self.usage = tokens.plus(usage)
+        if cost_usd is not None:
+            self.cost_usd = cost + cost_usd
+            self.cost_is_lower_bound = is_lower_bound
+        if self.recorder is not None:
+            self.recorder.billed(self)
+
+    def is_long(self, reply: str) -> bool:
+        """Whether the reply goes into a file, and its caller gets a digest."""
+        limit = self.reply_limit
+        if not limit or 4 * len(reply) <= limit:
+            return False
+        return len(reply.encode("utf-8", "surrogatepass")) > limit
 
     def settle(self, outcome: Outcome) -> bool:
         """Give the task its outcome; False where it has one already, which stays."""
@@ -166,6 +230,8 @@ class Task:
             return False
         self.outcome = outcome
         self.ended_at = trio.current_time()
+        if self.recorder is not None:
+            self.recorder.ended(self)
         self.settled.set()
         if self.on_settled is not None:
             self.on_settled()

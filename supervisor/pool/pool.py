@@ -1,6 +1,7 @@
 """The pool: agents under supervision, tasks accepted and brought to their outcome."""
 
 import contextlib
+import itertools
 import os
 import time
 import uuid
@@ -18,6 +19,7 @@ from supervisor.agents import (
     Folders,
     UnknownAgent,
 )
+from supervisor.ledger import By, Stats, TaskFilter, TaskRecord
 from supervisor.place import TAG
 from supervisor.pool.agent import Agent, Limits, Ready, Seat
 from supervisor.pool.agent_tree import AgentTree
@@ -27,6 +29,7 @@ from supervisor.pool.budget import Budget
 from supervisor.pool.config import AgentTable, Config, ConfigError, ConfigFiles, Problem
 from supervisor.pool.conversations import check_name, forgettable, make_room
 from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued
+from supervisor.pool.journal import Journal, revived
 from supervisor.pool.launch import CliFinder, ignored_bypass, permission_mode
 from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Priority, Task, TaskError, TaskResult
@@ -63,6 +66,7 @@ class Pool:
         emit: Callable[[PoolEvent], None],
         mark: str,
         temporary: TemporaryFolders | None = None,
+        state: Path | None = None,
     ) -> None:
         """A wrong configuration does not stop a pool: it starts degraded, and says so.
 
@@ -75,6 +79,7 @@ class Pool:
             mark: what the tag of each of its processes begins with; by it the next pool of the
                 same place finds what a killed one left.
             temporary: where processes get folders for their temporary files.
+            state: the folder of the ledger; None: tasks are known for as long as the pool lives.
         """
         self.root = root
         """The project."""
@@ -94,6 +99,9 @@ class Pool:
         self._agents: dict[str, Agent] = {}
         self._workers: dict[Seat, Worker] = {}
         self._book = TaskBook()
+        self._journal = Journal(state, lambda: self._config.ledger, emit)
+        self._journal.runs_on = lambda name: self.settings(name).on_restart == "run"
+        self._journal.on_interrupted = self._run_again
         self._watchers: trio.Nursery | None = None
         self._stopping = False
         self._host = LocalHost(TAG)
@@ -193,6 +201,7 @@ class Pool:
                 "services",
                 SupervisorFlags(intensity=5, period_s=60),
                 [
+                    ChildSpec("ledger", self._journal.run),
                     ChildSpec("task watch", self._watch_tasks),
                     ChildSpec("memory governor", self._governor.run),
                     ChildSpec("spare keeper", self._spares.run),
@@ -239,6 +248,8 @@ class Pool:
         caller: str = "",
         priority: Priority | None = None,
         conversation: str | None = None,
+        reply_limit: int | None = None,
+        background: bool = False,
     ) -> Task:
         """Accept a task; its outcome comes with `Task.settled`, and `find` gives it by its id.
 
@@ -249,6 +260,9 @@ class Pool:
             caller: who takes turns with others.
             priority: how urgent it is; None: as configured.
             conversation: whose context it is to have; None: a fresh one.
+            reply_limit: bytes above which its reply goes into a file; 0: never; None: as
+                configured.
+            background: nobody waits for its outcome.
 
         Raises:
             PoolError: it is not accepted; nothing has happened then.
@@ -258,13 +272,15 @@ class Pool:
         self.define(name)
         if conversation is not None:
             check_name(conversation)
-        agent, is_new = self._known(name, conversation)
+        agent, _ = self._known(name, conversation)
         if agent.down is not None:
             await self._revive(agent)
         if conversation is not None:
             limit = self.settings(name).max_conversations
             make_room(agent, self._agents.values(), self._workers, limit)
         settings = self.settings(name)
+        await self._check_spending(name)
+        limit = settings.reply_limit if reply_limit is None else reply_limit
         task = Task(
             name,
             text,
@@ -272,43 +288,105 @@ class Pool:
             caller=caller,
             priority=priority or settings.priority,
             conversation=conversation,
+            reply_limit=limit,
         )
-        # Before anything is awaited: tasks are served in the order in which they came.
-        agent.put(task)
+        # One at a time: tasks are served in the order in which they came.
+        async with agent.accepting:
+            agent.check_room()
+            await self._journal.accept(task, background=background)
+        # From here to the end nothing may be cancelled: it has been accepted.
+        self._enter(agent, task)
+        with trio.CancelScope(shield=True):
+            await self._supervise(agent)
+        return task
+
+    def _enter(self, agent: Agent, task: Task) -> None:
+        """A task that is on record gets into its agent's queue, or ends at once."""
         self._book.add(task)
         if self.idle.is_set():
             self.idle = trio.Event()
-        self._emit(TaskQueued(agent.name, task.id, len(text)))
+        self._emit(TaskQueued(agent.name, task.id, len(task.text)))
         if self._watchers is not None:  # else it is watched as soon as the watch is there again
             self._watchers.start_soon(self._watch, agent, task)
-        if is_new:
-            # Shielded: the task has been accepted, and its caller must get hold of it.
-            with trio.CancelScope(shield=True):
-                await self._tree.add(agent)
-                for unused in forgettable(self._agents.values()):
-                    del self._agents[unused.name]
-                    await self._tree.forget(unused)
-        return task
+        if self._stopping:
+            task.settle(_stopping_error())
+        elif agent.down is not None:
+            task.settle(agent.down_error())
+        else:
+            agent.queue.put(task)
+            agent.poke()
 
-    def find(self, task_id: str) -> Task:
-        """A task by its id, whether it has its outcome or not.
+    async def _supervise(self, agent: Agent) -> None:
+        """Start the agent's supervisor, where nobody has yet."""
+        if agent.is_supervised:
+            return
+        agent.is_supervised = True
+        await self._tree.add(agent)
+        for unused in forgettable(self._agents.values()):
+            del self._agents[unused.name]
+            await self._tree.forget(unused)
+
+    def _run_again(self, found: list[tuple[TaskRecord, str]]) -> None:
+        """Queue what a pool before this one has left, as it was."""
+        for record, text in found:
+            task = revived(record, text, self._journal)
+            agent, _ = self._known(record.agent, record.conversation)
+            task.reply_limit = self.settings(record.agent).reply_limit
+            self._enter(agent, task)
+            if self._watchers is not None:
+                self._watchers.start_soon(self._supervise, agent)
+            else:
+                agent.is_supervised = True  # the tree starts with whoever is known
+
+    async def _check_spending(self, name: str) -> None:
+        for whose, limit in (
+            (name, self.settings(name).max_cost_usd_per_day),
+            (None, self._config.pool.max_cost_usd_per_day),
+        ):
+            spent = await self._journal.spent_today(whose) if limit else 0.0
+            if limit and spent >= limit:
+                raise PoolError(_spent_error(whose, spent, limit))
+
+    async def find(self, task_id: str) -> Task:
+        """A task by its id, of this pool or one before, whether it has its outcome or not.
 
         Raises:
-            PoolError: `unknown_task`.
+            PoolError: `unknown_task`; or the ledger cannot be read.
         """
-        task = self._book.find(task_id)
+        task = self._book.find(task_id) or await self._journal.find(task_id)
         if task is None:
             raise PoolError(unknown_task_error(task_id))
         return task
+
+    async def recorded(self, task: Task) -> None:
+        """Wait until the outcome of a task is on record, as far as it can be."""
+        await task.settled.wait()
+        await self._journal.written(task)
+
+    async def stats(self, by: By, since: float, agent: str | None = None) -> tuple[Stats, ...]:
+        """Figures over the tasks that ended since then (seconds since the epoch).
+
+        Raises:
+            PoolError: there is no ledger, or it cannot be read.
+        """
+        return await self._journal.stats(by, since, agent)
 
     def queue_length(self, task: Task) -> int:
         """How many tasks wait where this one does."""
         agent = self._agents.get(task.mailbox)
         return 0 if agent is None else len(agent.queue)
 
-    def tasks(self) -> list[Task]:
-        """All that are known, the newest first."""
-        return self._book.newest_first()
+    async def tasks(self, wanted: TaskFilter, limit: int) -> list[Task]:
+        """The newest tasks that fit, the newest first.
+
+        Raises:
+            PoolError: the ledger cannot be read.
+        """
+        found = await self._journal.tasks(wanted, limit)
+        if found is None:
+            fits = (t for t in self._book.newest_first() if _fits(t, wanted))
+            return list(itertools.islice(fits, limit))
+        return [self._book.find(task.id) or task for task in found]
 
     async def wait(self, task_ids: list[str], timeout_s: float, mode: WaitMode) -> list[Task]:
         """Wait until any or all of these tasks have their outcome, but not for longer than that.
@@ -316,7 +394,7 @@ class Pool:
         Raises:
             PoolError: `unknown_task`.
         """
-        tasks = [self.find(task_id) for task_id in task_ids]
+        tasks = [await self.find(task_id) for task_id in task_ids]
         enough = any if mode == "any" else all
         with trio.move_on_after(timeout_s):
             async with trio.open_nursery() as nursery:
@@ -330,6 +408,9 @@ class Pool:
 
                 for task in tasks:
                     nursery.start_soon(watch, task)
+        for task in tasks:
+            if task.outcome is not None:
+                await self._journal.written(task)
         return tasks
 
     def cancel(self, task: Task) -> None:
@@ -488,7 +569,8 @@ class Pool:
         """The members of groups are supervised from the start, whether they are used or not."""
         for name, table in self._config.agents.items():
             if table.supervisor:
-                self._known(name)
+                agent, _ = self._known(name)
+                agent.is_supervised = True
 
     def _known(self, name: str, conversation: str | None = None) -> tuple[Agent, bool]:
         """The agent, and whether it is new: then its supervisor is still to be started."""
@@ -503,13 +585,12 @@ class Pool:
         return Limits(settings.queue_limit, settings.replicas, settings.min_replicas)
 
     async def _agent(self, name: str) -> Agent:
-        agent, is_new = self._known(name)
-        if is_new:
-            # Shielded: an agent that is known is one that has a supervisor.
-            with trio.CancelScope(shield=True):
-                await self._tree.add(agent)
-        elif agent.down is not None:
+        agent, _ = self._known(name)
+        if agent.down is not None:
             await self._revive(agent)
+        # Shielded: an agent that is known is one that has a supervisor.
+        with trio.CancelScope(shield=True):
+            await self._supervise(agent)
         return agent
 
     async def _revive(self, agent: Agent) -> None:
@@ -666,6 +747,22 @@ def _check_text(text: str) -> None:
                 "Put the material into a file of the project, and name the file in the task.",
             )
         )
+
+
+def _fits(task: Task, wanted: TaskFilter) -> bool:
+    state = "ended" if task.outcome else "queued" if task.started_at is None else "running"
+    return wanted.agent in (None, task.agent) and wanted.state in (None, state)
+
+
+def _spent_error(agent: str | None, spent: float, limit: float) -> TaskError:
+    whose = "all tasks" if agent is None else f'the tasks of "{agent}"'
+    table = "[pool]" if agent is None else f"[agents.{agent}]"
+    return TaskError(
+        "budget_exceeded",
+        f"{whose} have cost {spent:.4f} US dollars today (UTC), over the limit of {limit:g}.",
+        f"Wait for midnight, or raise max_cost_usd_per_day under {table} in pool.toml.",
+        {"spent_usd": spent, "limit_usd": limit},
+    )
 
 
 def _stopping_error() -> TaskError:

@@ -83,6 +83,17 @@ def start_failed_error(agent: str, how: str, said: str, stderr: tuple[str, ...])
     )
 
 
+def cost_error(task: Task, limit: float) -> TaskError:
+    """`cost_exceeded`: the task has cost more than it may."""
+    return TaskError(
+        "cost_exceeded",
+        f"the task has cost {task.cost_usd or 0:.4f} US dollars, over its limit of {limit:g}, so "
+        "it was interrupted.",
+        f"Give it a smaller task, or raise max_cost_usd under [agents.{task.agent}] in pool.toml.",
+        {"cost_usd": task.cost_usd, "limit_usd": limit},
+    )
+
+
 def conversation_lost_error(agent: Agent, why: str) -> TaskError:
     """`conversation_lost`: its context is gone, and nothing brings it back."""
     return TaskError(

@@ -35,6 +35,7 @@ from supervisor.pool.service import Service
 from supervisor.pool.spares import Spare
 from supervisor.pool.verdict import (
     conversation_lost_error,
+    cost_error,
     crashed_error,
     exit_in_words,
     failed_error,
@@ -44,6 +45,12 @@ from supervisor.pool.verdict import (
     start_failed_error,
 )
 from supervisor.protocol import TurnResult
+
+COST_EVERY_S = 15.0
+"""Seconds between two questions after what a task has cost so far."""
+
+LIMITED_COST_EVERY_S = 2.0
+"""The same where there is a limit."""
 
 UNSENT_LIMIT = 3
 """Processes that may die before a task's line is written whole, until the task ends with it."""
@@ -86,6 +93,7 @@ class Worker:
         self._recycle: str | None = None
         self._in_use = False
         self._rest: str | None = None
+        self._digest = ""
         self._resting = False  # its last process was ended because nobody needs one
 
     async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
@@ -198,6 +206,7 @@ class Worker:
         """Start a process, serve with it, end it; None: its end was planned."""
         self._seat.state = "starting"
         self._seat.launch_key = launch.key
+        self._digest = launch.definition.digest
         seat, agent = self._seat.name, self._agent.name
         spare = await self._around.take_spare(launch.spare, seat, agent)
         boot = Boot(self._around.yard, launch.profile, seat, agent) if spare is None else spare.boot
@@ -268,7 +277,13 @@ class Worker:
         definition = launch.definition
         late_model = definition.model if spare and launch.spare != launch.profile else None
         try:
-            if not await process.initialize(definition.system_prompt, limit_s, late_model):
+            if not await process.initialize(
+                definition.system_prompt,
+                limit_s,
+                late_model,
+                resumes=agent.session_id is not None,
+                keeps_context=agent.conversation is not None,
+            ):
                 return End("replace" if spare else "silent start")
         except ProcessGoneError:
             return End("replace" if spare else "start")
@@ -360,17 +375,10 @@ class Worker:
             process.on_activity = lambda _: None
         try:
             if result is not None:
-                task.end_attempt(None, "")
-                if self._has_lost_context(result):
-                    task.settle(conversation_lost_error(agent, "its CLI began a new session"))
-                    agent.session_id = None
-                    return End("replace")
-                task.settle(self._outcome(process, result))
-                agent.has_taken(task.times()["ran_s"])
-            else:
-                task.end_attempt(None, "cut off")
-                if not await process.interrupt(self._settings.interrupt_grace):
-                    return End("unresponsive")
+                if (end := self._settle(process, task, result)) is not None:
+                    return end
+            elif not await self._interrupt(process, task):
+                return End("unresponsive")
             seat.state = "resetting"
             if agent.conversation is not None:
                 if result is not None:
@@ -385,6 +393,36 @@ class Worker:
         finally:
             agent.reset_by = process.reset_by
         return None
+
+    def _settle(self, process: AgentProcess, task: Task, result: TurnResult) -> "End | None":
+        """The agent has brought the task to its end; an `End` where its process is no use now."""
+        agent = self._agent
+        task.bill(result.usage, result.cost_usd, is_lower_bound=False)
+        lost = self._has_lost_context(result)
+        outcome = (
+            conversation_lost_error(agent, "its CLI began a new session")
+            if lost
+            else self._outcome(process, result)
+        )
+        task.settle(outcome)
+        task.end_attempt(None, outcome.code if isinstance(outcome, TaskError) else "")
+        agent.has_taken(task.times()["ran_s"])
+        if lost:
+            agent.session_id = None
+            return End("replace")
+        return None
+
+    async def _interrupt(self, process: AgentProcess, task: Task) -> bool:
+        """End the turn of a task that somebody else has settled; False: it goes on regardless."""
+        try:
+            cost = None if task.cost_usd is None else await process.cost_so_far()
+            task.bill(None, cost, is_lower_bound=True)
+            aborted = await process.interrupt(self._settings.interrupt_grace)
+            if aborted is not None:
+                task.bill(aborted.usage, aborted.cost_usd, is_lower_bound=False)
+        finally:
+            task.end_attempt(None, task.outcome.code if isinstance(task.outcome, TaskError) else "")
+        return aborted is not None
 
     def _has_lost_context(self, result: TurnResult) -> bool:
         """The task was answered in another session than the one that holds its conversation."""
@@ -436,18 +474,41 @@ class Worker:
             task.doing.value = text
 
         task.started_at = trio.current_time()
-        task.pid = process.child.pid
+        task.pid, task.definition_hash = process.child.pid, self._digest
         process.on_activity = doing
         doing("working")
         self._emit(TaskStarted(self._agent.name, task.id, task.pid))
-        result = None
+        result: TurnResult | ProcessGoneError | None = None
         with trio.CancelScope() as until_settled:
             task.on_settled = until_settled.cancel
             await process.send_task(task.text)
             task.begin_attempt(Attempt(task.attempts + 1, task.pid, time.time()))
-            result = await process.result()
+            async with trio.open_nursery() as beside:
+                beside.start_soon(self._watch_cost, process, task)
+                result = await _result_of(process)
+                beside.cancel_scope.cancel()
         task.on_settled = None
+        if isinstance(result, ProcessGoneError):
+            raise result
         return result
+
+    async def _watch_cost(self, process: AgentProcess, task: Task) -> None:
+        """Ask now and then what the task has cost, so that something is known if its process dies.
+
+        Interrupt it at its limit.
+        """
+        while True:
+            limit = self._settings.max_cost_usd
+            await trio.sleep(COST_EVERY_S if not limit else LIMITED_COST_EVERY_S)
+            try:
+                cost = await process.cost_so_far()
+            except ProcessGoneError:
+                return
+            if cost is None:
+                return
+            task.bill(None, cost, is_lower_bound=True)
+            if limit and (task.cost_usd or 0.0) > limit:
+                task.settle(cost_error(task, limit))
 
     def _outcome(self, process: AgentProcess, result: TurnResult) -> TaskResult | TaskError:
         if process.version is not None:
@@ -515,6 +576,14 @@ class Worker:
         said = f" Its stderr: {' | '.join(stderr[-5:])}" if stderr else ""
         self._refuse_one(start_failed_error(self._agent.name, how, said, stderr))
         return AgentCrashError(f"its process {how}{'.' + said if said else ''}")
+
+
+async def _result_of(process: AgentProcess) -> TurnResult | ProcessGoneError:
+    """The result, or why there is none, as a value: what is beside it must not wrap it."""
+    try:
+        return await process.result()
+    except ProcessGoneError as gone:
+        return gone
 
 
 @dataclass(frozen=True)

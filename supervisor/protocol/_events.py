@@ -18,6 +18,15 @@ class Usage:
     cache_creation_input_tokens: int = 0
     """Input written to the prompt cache."""
 
+    def plus(self, other: "Usage") -> "Usage":
+        """The sum of both, kind by kind."""
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_input_tokens + other.cache_read_input_tokens,
+            self.cache_creation_input_tokens + other.cache_creation_input_tokens,
+        )
+
 
 @dataclass(frozen=True)
 class Denial:

@@ -85,6 +85,9 @@ class CannedPool:
         if self.outcome is not None:
             task.settle(self.outcome)
 
+    async def recorded(self, task: Task) -> None:
+        await task.settled.wait()
+
     def cancel(self, task: Task) -> None:
         self.cancelled.append(task)
 
