@@ -144,6 +144,9 @@ class ListRecord(BaseModel):
     """What `list` returns."""
 
     agents: list[AgentRecord]
+    warnings: Annotated[
+        list[str], Field(description="What of the configuration does not count, and why.")
+    ]
 
 
 class TreeRow(BaseModel):
@@ -357,7 +360,7 @@ async def _reset(
 
 async def _list(pool: Pool, arguments: NoArguments, context: Context) -> mcp_types.CallToolResult:
     rows = [AgentRecord.model_validate(row) for row in await pool.agents()]
-    return _record_result(ListRecord(agents=rows))
+    return _record_result(ListRecord(agents=rows, warnings=pool.warnings))
 
 
 async def _tree(pool: Pool, arguments: NoArguments, context: Context) -> mcp_types.CallToolResult:

@@ -4,6 +4,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,28 @@ from supervisor.place import TAG
 from supervisor.pool.agent import Agent, Ready
 from supervisor.pool.agent_tree import AgentTree
 from supervisor.pool.budget import Budget
-from supervisor.pool.config import AgentTable, Config, ConfigError, ConfigFiles, Problem
+from supervisor.pool.config import (
+    AgentTable,
+    Config,
+    ConfigError,
+    ConfigFiles,
+    Loaded,
+    task_timeout_s,
+)
 from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued
-from supervisor.pool.launch import CliFinder, ignored_bypass, permission_mode
+from supervisor.pool.launch import (
+    CliFinder,
+    Role,
+    folder_of,
+    ignored_bypass,
+    passed_on,
+    permission_mode,
+    role,
+)
 from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
 from supervisor.pool.temporary import TemporaryFolders
+from supervisor.pool.trust import is_trusted
 from supervisor.pool.worker import Launch, Surroundings, Worker
 from supervisor.process import measure_trees
 from supervisor.tree import (
@@ -85,13 +102,13 @@ class Pool:
         self._clis = CliFinder(self._environ)
         self._config_error: ConfigError | None = None
         self._config_signature: object = None
-        self._config = self._first_config()
+        self._loaded = self._first_config()
         self._agents: dict[str, Agent] = {}
         self._workers: dict[str, Worker] = {}
         self._open_tasks: dict[str, Task] = {}
         self._watchers: trio.Nursery | None = None
         self._stopping = False
-        self._budget = Budget(self._running, lambda: self._config.pool, emit)
+        self._budget = Budget(self._running, lambda: self.config.pool, emit)
         self._around = Surroundings(
             define=self.define,
             settings=self.settings,
@@ -99,14 +116,14 @@ class Pool:
             environ=self._environ,
             root=root,
             mark=f"{mark}.{uuid.uuid4().hex[:8]}",
-            starting=trio.Semaphore(self._config.pool.spawn_limit or os.cpu_count() or 1),
+            starting=trio.Semaphore(self.config.pool.spawn_limit or os.cpu_count() or 1),
             emit=emit,
             admit=self._budget.admit,
             left=self._budget.left,
             temporary=temporary,
         )
         self._governor = MemoryGovernor(self._watched, self._budget, emit)
-        self._tree = AgentTree(lambda: self._config, self._agents, self._work, emit)
+        self._tree = AgentTree(lambda: self.config, self._agents, self._work, emit)
         self._know_members()
 
     # configuration
@@ -114,7 +131,18 @@ class Pool:
     @property
     def config(self) -> Config:
         """The configuration in force: the built-in one while the user's is wrong."""
-        return self._config
+        return self._loaded.config
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.config.pool.name or self.root.name
+
+    @property
+    def warnings(self) -> list[str]:
+        """What of the configuration is left out, and what names no agent."""
+        defined = {entry.name for entry in self._catalogue.all()}
+        return list(map(str, (*self._loaded.warnings, *self._loaded.undefined(defined))))
 
     @property
     def problem(self) -> str | None:
@@ -123,36 +151,40 @@ class Pool:
 
     def settings(self, name: str) -> AgentTable:
         """What is configured for the agent `name`."""
-        return self._config.agent(name)
+        return self.config.agent(name)
 
-    def define(self, name: str) -> AgentDefinition:
-        """The definition of the agent `name` as it is on disk now.
+    def define(self, name: str) -> Role:
+        """The definition of the agent `name` as it is on disk now, as pool.toml has it started.
 
         Raises:
             PoolError: `unknown_agent` or `agent_broken`, with what to do.
         """
         try:
-            return self._catalogue.get(name)
+            return self._role(self._catalogue.get(name))
         except UnknownAgent as unknown:
             raise PoolError(_unknown_error(unknown)) from None
         except BrokenAgent as broken:
             raise PoolError(_broken_error(broken)) from None
 
-    def _first_config(self) -> Config:
+    def _role(self, definition: AgentDefinition) -> Role:
+        trusted = is_trusted(self.root, self._environ)
+        return role(definition, self.config, self.root, trusted)
+
+    def _first_config(self) -> Loaded:
         self._config_signature = self._files.signature()
         try:
-            config = self._files.load()
-            _timeout_of(self._environ)
+            loaded = self._files.read()
+            task_timeout_s(self._environ)
         except ConfigError as error:
             self._config_error = error
-            return ConfigFiles(self._files.built_in, None, ()).load()
-        return config
+            return ConfigFiles(self._files.built_in).read()
+        return loaded
 
     def _check_config(self) -> None:
         """Degraded: try again if a file has changed, refuse the call otherwise."""
         if self._config_error is not None and self._files.signature() != self._config_signature:
             self._config_error = None
-            self._config = self._first_config()
+            self._loaded = self._first_config()
             self._know_members()
             if self._watchers is not None:
                 self._watchers.start_soon(self._tree.add_groups)
@@ -202,7 +234,7 @@ class Pool:
         error = _stopping_error()
         for agent in self._agents.values():
             agent.fail_waiting(error)
-        with trio.move_on_after(self._config.pool.shutdown_grace):
+        with trio.move_on_after(self.config.pool.shutdown_grace):
             await self.idle.wait()
         for task in list(self._open_tasks.values()):
             task.settle(error)
@@ -367,11 +399,11 @@ class Pool:
     def _timeout_s(self, name: str, asked: float | None) -> float:
         if asked is not None:
             return asked
-        return _timeout_of(self._environ) or self.settings(name).task_timeout
+        return task_timeout_s(self._environ) or self.settings(name).task_timeout
 
     def _know_members(self) -> None:
         """The members of groups are supervised from the start, whether they are used or not."""
-        for name, table in self._config.agents.items():
+        for name, table in self.config.agents.items():
             if table.supervisor:
                 self._known(name)
 
@@ -403,7 +435,7 @@ class Pool:
     def _launch_key(self, agent: Agent) -> object:
         definition = self.define(agent.name)
         mode = permission_mode(definition, self.settings(agent.name).permission_mode)
-        return Launch(definition, self._clis.find(), mode).key
+        return Launch(definition, self._around_of(agent.name).clis.find(), mode).key
 
     async def _bring_back(self, agent: Agent) -> None:
         # Shielded: half-way there would be an agent that is not down, and that nobody serves.
@@ -413,13 +445,24 @@ class Pool:
     def _work(self, agent: Agent) -> StartFunction:
         async def work(*, task_status: ChildStatus) -> None:
             agent.come_up()
-            worker = self._workers[agent.name] = Worker(agent, self._around)
+            around = self._around_of(agent.name)
+            worker = self._workers[agent.name] = Worker(agent, around)
             try:
                 await worker.run(task_status=task_status)
             finally:
                 del self._workers[agent.name]
 
         return work
+
+    def _around_of(self, name: str) -> Surroundings:
+        """What a worker of this agent needs: as of all, but for what its table says."""
+        said = self.settings(name)
+        return replace(
+            self._around,
+            clis=self._clis.otherwise(said.command, self.root),
+            environ=passed_on(self._environ, said.environment),
+            root=folder_of(said.working_directory, self.root),
+        )
 
     async def _watch(self, agent: Agent, task: Task) -> None:
         with trio.move_on_at(task.deadline):
@@ -437,7 +480,7 @@ class Pool:
         self._emit(TaskEnded(agent.name, task.id, code, **task.times(), cost_usd=cost))
 
     async def _cancel_later(self, task: Task) -> None:
-        with trio.move_on_after(self._config.pool.disconnect_grace):
+        with trio.move_on_after(self.config.pool.disconnect_grace):
             await task.settled.wait()
         self.cancel(task)
 
@@ -466,7 +509,7 @@ class Pool:
         if isinstance(entry, BrokenDefinition):
             return row | {"state": "broken", "error": _broken_error(entry).message}
         warnings = [str(finding) for finding in entry.warnings]
-        if (refused := ignored_bypass(entry)) is not None:
+        if (refused := ignored_bypass(self._role(entry))) is not None:
             warnings.append(refused)
         return row | {"description": entry.description, "warnings": warnings}
 
@@ -478,21 +521,6 @@ def _flags_row(supervisor: Snapshot) -> dict[str, Any]:
         "intensity": flags.intensity,
         "period_s": flags.period_s,
     }
-
-
-def _timeout_of(environ: Mapping[str, str]) -> float | None:
-    """Seconds of `TASK_TIMEOUT_MS`, or None where it is not set."""
-    value = environ.get("TASK_TIMEOUT_MS")
-    if not value:
-        return None
-    digits = value.isascii() and value.isdigit() and len(value) <= 15
-    if not digits or int(value) == 0:
-        reason = (
-            f'"{value}" does not fit: a whole number of milliseconds above 0 is allowed. It is '
-            "settled when the pool starts: mend it, then run agent-pool stop"
-        )
-        raise ConfigError([Problem(Path("environment"), None, "TASK_TIMEOUT_MS", reason)])
-    return int(value) / 1000
 
 
 def _check_text(text: str) -> None:

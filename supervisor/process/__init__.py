@@ -5,9 +5,10 @@ it starts inherits. `Child.end` is over only when nothing that carries the tag, 
 that descends from the process, is left.
 """
 
-from supervisor.process._cgroup import end_subtree, use_cgroups
+from supervisor.process._cgroup import end_subtree, use_cgroups, writable_cgroup
 from supervisor.process._child import Child, Command
 from supervisor.process._kill import find_marked, find_tree, kill_exactly, kill_until_gone
+from supervisor.process._launcher import has_parent_death_signal
 from supervisor.process._machine import (
     available_bytes,
     is_dying,
@@ -51,6 +52,7 @@ __all__ = [
     "end_subtree",
     "find_marked",
     "find_tree",
+    "has_parent_death_signal",
     "is_dying",
     "is_stopped",
     "kill_exactly",
@@ -66,4 +68,5 @@ __all__ = [
     "scan",
     "tagged",
     "use_cgroups",
+    "writable_cgroup",
 ]

@@ -19,6 +19,7 @@ from supervisor.pool.config.tables import (
     PoolTable,
     SupervisorTable,
 )
+from supervisor.pool.config.variables import task_timeout_s
 
 __all__ = [
     "AgentTable",
@@ -36,4 +37,5 @@ __all__ = [
     "SupervisorTable",
     "parse_duration",
     "parse_size",
+    "task_timeout_s",
 ]

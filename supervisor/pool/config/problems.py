@@ -33,11 +33,12 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """The configuration is wrong; `problems` holds every finding."""
+    """The configuration is wrong; `problems` holds all that makes it so, `warnings` the rest."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Problem], warnings: tuple[Problem, ...] = ()) -> None:
         super().__init__("; ".join(map(str, problems)))
         self.problems = problems
+        self.warnings = warnings
 
 
 def dotted(at: Iterable[str]) -> str:

@@ -15,8 +15,11 @@ from pydantic import (
     ConfigDict,
     Field,
     WithJsonSchema,
+    field_validator,
 )
 
+from supervisor.place import STATE_FOLDER, is_state_folder, split_command
+from supervisor.pool.config.problems import written
 from supervisor.pool.config.quantities import (
     DURATION,
     SIZE,
@@ -68,9 +71,12 @@ def _meant_texts(value: object) -> object:
     return words or None
 
 
+_TEXTS = 'a list of texts, such as ["…", "…"]'
+
+
 def _texts(value: object) -> object:
     if not isinstance(value, list):
-        raise ValueError("allowed is a list of texts")  # noqa: TRY004 - what pydantic expects
+        raise ValueError(f"allowed is {_TEXTS}")  # noqa: TRY004 - what pydantic expects
     return tuple(value)
 
 
@@ -94,11 +100,37 @@ Text = Annotated[str, Allowed('a text in quotes, such as "…"')]
 Texts = Annotated[
     tuple[str, ...],
     BeforeValidator(_texts),
-    Allowed('a list of texts, such as ["…", "…"]', _meant_texts),
+    Allowed(_TEXTS, _meant_texts),
 ]
 Restart = Literal["permanent", "transient", "temporary"]
 PermissionMode = Literal["default", "acceptEdits", "plan", "dontAsk", "bypassPermissions"]
 Effort = Literal["", "low", "medium", "high", "xhigh", "max"]
+
+
+_TALK = "without it the pool cannot talk to the CLI; leave it out"
+_SESSION = "an agent's session is the pool's; leave it out"
+TAKEN_OPTIONS = {
+    **dict.fromkeys(("-p", "--print", "--input-format", "--output-format", "--verbose"), _TALK),
+    **dict.fromkeys(
+        ("-c", "--continue", "-r", "--resume", "--session-id", "--fork-session"), _SESSION
+    ),
+    "--bg": _SESSION,
+    "--background": _SESSION,
+    "--disable-slash-commands": "without them no context can be cleared; leave it out",
+    "--permission-mode": "use the key permission_mode",
+    "--dangerously-skip-permissions": 'set permission_mode = "bypassPermissions"',
+    "--model": "use the key model",
+    "--effort": "use the key effort",
+    "--tools": "use the key tools",
+    **dict.fromkeys(("--allowedTools", "--allowed-tools"), "use the key tools"),
+    **dict.fromkeys(("--disallowedTools", "--disallowed-tools"), "use the key disallowed_tools"),
+    "--add-dir": "use the key extra_directories",
+    "--system-prompt": "the agent's definition is its prompt",
+    "--system-prompt-file": "the agent's definition is its prompt",
+    "--no-session-persistence": "it is set where the CLI knows it; leave it out",
+    "--strict-mcp-config": "it is always set; leave it out",
+}
+"""Options that `extra_arguments` may not hold, and what to do instead."""
 
 
 class Table(BaseModel):
@@ -110,6 +142,10 @@ class Table(BaseModel):
 class PoolTable(Table):
     """`[pool]`."""
 
+    name: Text
+    """What the pool is called in its log and by `agent-pool status`; empty: as its folder is."""
+    state_folder: Text
+    """The folder of all pools' state folders (lock, socket, logs); empty: the usual place."""
     linger: Duration
     """Seconds that the pool stays after its last client and its last task."""
     disconnect_grace: Duration
@@ -122,6 +158,20 @@ class PoolTable(Table):
     """Bytes of the machine's memory that have to be left, for a process to be started; 0: any."""
     spawn_limit: Count
     """Processes that may be starting at once; 0: one per core."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_line(cls, name: str) -> str:
+        if len(name) > 100 or not name.isprintable():
+            raise ValueError("allowed is one line of 100 characters at most")
+        return name
+
+    @field_validator("state_folder")
+    @classmethod
+    def _is_folder(cls, folder: str) -> str:
+        if not is_state_folder(folder):
+            raise ValueError(f"allowed is {STATE_FOLDER}")
+        return folder
 
 
 class AgentTable(Table):
@@ -162,7 +212,83 @@ class AgentTable(Table):
     liveness_timeout: Duration
     """Seconds that a process may leave a ping unanswered before it counts as hung; 0: any."""
     permission_mode: PermissionMode
-    """The CLI's permission mode, where the definition names none."""
+    """The CLI's permission mode."""
+    model: Text
+    """The model, an alias or a full name; empty: the CLI's own choice."""
+    effort: Effort
+    """How much the model thinks, for a CLI and a model that know it; empty: their own choice."""
+    tools: Texts
+    """The tools that it has: `Read`, `Bash(git log:*)`, `mcp__server__tool`; `*`: all."""
+    disallowed_tools: Texts
+    """Tools that it is denied, whatever else is said."""
+    extra_directories: Texts
+    """Folders besides its own in which its tools may work; relative ones start in the project."""
+    working_directory: Text
+    """The folder that it runs in; relative: below the project; empty: the project."""
+    environment: Texts
+    """Variables of the pool's environment that it gets besides the usual ones; `X_*`: all that
+    begin so."""
+    extra_arguments: Texts
+    """Further arguments for the CLI."""
+    command: Text
+    """The agent CLI: a program or a command line; the variable CLAUDE_CLI comes before it."""
+
+    @field_validator("model")
+    @classmethod
+    def _is_model(cls, model: str) -> str:
+        if model and not re.fullmatch(r"[A-Za-z0-9][\w.:/@\[\]-]*", model):
+            raise ValueError('allowed is one word, such as "sonnet" or "claude-sonnet-4-5"')
+        return model
+
+    @field_validator("tools", "disallowed_tools")
+    @classmethod
+    def _are_tools(cls, tools: tuple[str, ...]) -> tuple[str, ...]:
+        for tool in tools:
+            if not re.fullmatch(r"\*|[A-Za-z_][\w.*-]*(\(.*\))?", tool):
+                allowed = '"Read", "Bash(git log:*)" or "mcp__server__tool"'
+                raise ValueError(
+                    f"{written(tool)} is no tool; a tool is one word such as {allowed}"
+                )
+        return tools
+
+    @field_validator("environment")
+    @classmethod
+    def _are_variables(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if "=" in name:
+                raise ValueError(
+                    f"{written(name)} holds a value; name the variable alone, "
+                    f"{written(name.split('=')[0])}, and set it where the pool is started"
+                )
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*\*?", name):
+                allowed = '"MY_TOKEN", or "MY_*" for all that begin so'
+                raise ValueError(f"{written(name)} is no variable's name; allowed is {allowed}")
+        return names
+
+    @field_validator("extra_arguments")
+    @classmethod
+    def _are_free_arguments(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        if words and not words[0].startswith("-"):
+            raise ValueError(f"{written(words[0])} is no option; the first word begins with -")
+        for word in words:
+            option = word.split("=", 1)[0]
+            if option in TAKEN_OPTIONS:
+                raise ValueError(
+                    f"{written(option)} is agent-pool's to set: {TAKEN_OPTIONS[option]}"
+                )
+        return words
+
+    @field_validator("command")
+    @classmethod
+    def _is_command(cls, command: str) -> str:
+        try:
+            split_command(command)
+        except ValueError as error:
+            reason = str(error)[:1].lower() + str(error)[1:]
+            raise ValueError(
+                f'{reason}; allowed is a program or a command line, such as "claude"'
+            ) from None
+        return command
 
 
 class BackoffTable(Table):

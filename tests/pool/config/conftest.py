@@ -17,21 +17,21 @@ class Files:
         self.asked_for = folder / "asked" / "mine.toml"
         self.project = folder / "project" / ".claude" / "pool.toml"
         self.user = folder / "home" / ".config" / "agent-pool" / "pool.toml"
-        self._root = folder / "project"
-        self._environ = {"HOME": str(folder / "home")}
+        self.root = folder / "project"
+        self.environ = {"HOME": str(folder / "home")}
 
     def write(self, path: Path, text: str | bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         if path == self.asked_for:
-            self._environ["AGENT_POOL_CONFIG"] = str(path)
+            self.environ["AGENT_POOL_CONFIG"] = str(path)
         return path
 
     def ask_for(self, path: Path) -> None:
-        self._environ["AGENT_POOL_CONFIG"] = str(path)
+        self.environ["AGENT_POOL_CONFIG"] = str(path)
 
     def find(self) -> ConfigFiles:
-        return ConfigFiles.find(self._root, self._environ, SHIPPED)
+        return ConfigFiles.find(self.root, self.environ, SHIPPED)
 
     def load(self) -> Config:
         return self.find().load()
@@ -40,6 +40,13 @@ class Files:
         with pytest.raises(ConfigError) as caught:
             self.load()
         return caught.value.problems
+
+    def warnings(self) -> list[Problem]:
+        return list(self.find().read().warnings)
+
+    def warning(self) -> str:
+        (one,) = self.warnings()
+        return str(one)
 
     def problem(self) -> str:
         (one,) = self.problems()

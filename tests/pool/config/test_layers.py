@@ -73,6 +73,80 @@ def test_a_configuration_cannot_be_changed(files: Files) -> None:
         config.pool.spawn_limit = 4
 
 
+def test_several_files_that_are_asked_for_come_in_their_order(files: Files, tmp_path: Path) -> None:
+    first = files.write(tmp_path / "1.toml", '[pool]\nlinger = "1s"\n')
+    second = files.write(tmp_path / "2.toml", '[pool]\nlinger = "2s"\nshutdown_grace = "2s"\n')
+    files.environ["AGENT_POOL_CONFIG"] = f"{first}:{second}"
+
+    pool = files.load().pool
+
+    assert (pool.linger, pool.shutdown_grace) == (1, 2)
+
+
+def test_an_agents_own_keys_are_those_of_its_table_in_any_file(files: Files) -> None:
+    files.write(files.project, "[agents.x]\nqueue_limit = 3\n")
+    files.write(files.user, '[agents.x]\nshutdown = "1s"\n[defaults.agent]\nmax_tasks = 7\n')
+
+    config = files.load()
+
+    assert config.own("x") == {"queue_limit", "shutdown"}
+    assert config.own("y") == frozenset()
+
+
+def test_a_value_knows_where_it_was_written(files: Files) -> None:
+    project = files.write(files.project, "[agents.x]\n\nqueue_limit = 3\n")
+    user = files.write(files.user, '[defaults.agent]\nshutdown = "1s"\n')
+
+    origin = files.find().read().origin
+
+    assert str(origin(("agents", "x", "queue_limit"))) == f"{project}:3"
+    assert str(origin(("agents", "x", "shutdown"))) == f"{user}:2"
+    assert origin(("pool", "linger")).path == SHIPPED
+
+
+def test_configurations_are_equal_where_nothing_differs(files: Files) -> None:
+    files.write(files.project, "[agents.x]\nqueue_limit = 3\n")
+    before = files.load()
+    files.write(files.project, "# another text\nagents.x.queue_limit = 3\n")
+    same = files.load()
+    files.write(files.project, "[agents.x]\nqueue_limit = 4\n")
+    other = files.load()
+
+    assert before == same != other
+    assert before.defaults == other.defaults
+    assert before.agent("x") != other.agent("x")
+
+
+# agents that no file defines
+
+
+def test_a_table_of_no_agent_is_told_with_the_nearest_name(files: Files) -> None:
+    path = files.write(files.project, "[agents.reviewer]\n\n[agents.code-reviwer]\n")
+
+    (found,) = files.find().read().undefined({"reviewer", "code-reviewer"})
+
+    assert str(found) == (
+        f"{path}:3: agents.code-reviwer: no file defines an agent "
+        '"code-reviwer"; did you mean "code-reviewer"?'
+    )
+
+
+def test_a_table_of_no_agent_is_told_with_those_there_are(files: Files) -> None:
+    files.write(files.project, "[agents.xyzzy]\n")
+
+    (found,) = files.find().read().undefined({"b", "a"})
+
+    assert found.message.endswith('an agent "xyzzy" (there are: a, b)')
+
+
+def test_the_users_file_may_speak_of_other_projects_agents(files: Files) -> None:
+    files.write(files.user, "[agents.xyzzy]\n[agents.code-reviwer]\n")
+
+    found = files.find().read().undefined({"code-reviewer"})
+
+    assert [problem.key for problem in found] == ["agents.code-reviwer"]
+
+
 # mistakes
 
 
@@ -119,7 +193,8 @@ def test_a_file_that_the_variable_names_has_to_be_there(files: Files, tmp_path: 
     files.ask_for(tmp_path / "nowhere.toml")
 
     assert files.problem() == (
-        f"{tmp_path}/nowhere.toml: $AGENT_POOL_CONFIG names this file, and it is not there"
+        f"{tmp_path}/nowhere.toml: this file is asked for (--config or $AGENT_POOL_CONFIG), "
+        "and is not there"
     )
 
 

@@ -68,7 +68,8 @@ def test_the_line_is_that_of_the_key() -> None:
     text = SHIPPED.read_text(encoding="utf-8")
     lines = text.split("\n")
 
-    assert all(at[-1] in lines[line - 1] for at, line in locate(text).items())
+    keys = {at: line for at, line in locate(text).items() if not at[-1].isdigit()}
+    assert all(at[-1] in lines[line - 1] for at, line in keys.items())
 
 
 def test_of_a_key_in_several_places_it_is_the_first() -> None:

@@ -350,6 +350,81 @@ GROUPS = {
     ),
 }  # fmt: skip
 
+LAUNCH = {
+    "a text for a list": one(
+        '[agents.x]\ntools = "Read, Bash"\n', 2, "agents.x.tools",
+        '"Read, Bash" does not fit', 'a list of texts, such as', 'did you mean ["Read", "Bash"]?',
+    ),
+    "a number in a list": one(
+        '[agents.x]\ntools = [\n  "Read",\n  3,\n]\n', 4, "agents.x.tools.1",
+        "3 does not fit", "a text in quotes",
+    ),
+    "no tool": one(
+        '[agents.x]\ntools = ["Read Bash"]\n', 2, "agents.x.tools",
+        '"Read Bash" is no tool', '"Bash(git log:*)"',
+    ),
+    "tools by another key": one(
+        '[agents.x]\nallowed_tools = ["Read"]\n', 2, "agents.x.allowed_tools", "no such key"
+    ),
+    "the frontmatter's key": one(
+        '[agents.x]\ndisallowedTools = ["Read"]\n', 2, "agents.x.disallowedTools",
+        'did you mean "disallowed_tools"?',
+    ),
+    "a model of several words": one(
+        '[agents.x]\nmodel = "Claude Sonnet"\n', 2, "agents.x.model",
+        '"Claude Sonnet" does not fit', 'one word, such as "sonnet"',
+    ),
+    "an effort in another word": one(
+        '[agents.x]\neffort = "maximum"\n', 2, "agents.x.effort", '"xhigh" or "max"'
+    ),
+    "a variable with its value": one(
+        '[agents.x]\nenvironment = ["A=1"]\n', 2, "agents.x.environment",
+        '"A=1" holds a value', 'name the variable alone, "A"',
+    ),
+    "variables as a table": one(
+        '[agents.x.environment]\nA = "1"\n', 1, "agents.x.environment", "a list of texts"
+    ),
+    "all variables": one(
+        '[agents.x]\nenvironment = ["*"]\n', 2, "agents.x.environment",
+        '"*" is no variable\'s name', '"MY_*"',
+    ),
+    "an argument that has a key of its own": one(
+        '[agents.x]\nextra_arguments = ["--model", "opus"]\n', 2, "agents.x.extra_arguments",
+        '"--model" is agent-pool\'s to set', "use the key model",
+    ),
+    "an argument with its value in one word": one(
+        '[agents.x]\nextra_arguments = ["--permission-mode=plan"]\n', 2,
+        "agents.x.extra_arguments", "use the key permission_mode",
+    ),
+    "an argument that would break the conversation": one(
+        '[agents.x]\nextra_arguments = ["--output-format", "text"]\n', 2,
+        "agents.x.extra_arguments", "cannot talk to the CLI", "leave it out",
+    ),
+    "arguments without an option": one(
+        '[agents.x]\nextra_arguments = ["do it"]\n', 2, "agents.x.extra_arguments",
+        '"do it" is no option', "begins with -",
+    ),
+    "arguments as one text": one(
+        '[agents.x]\nextra_arguments = "--betas x"\n', 2, "agents.x.extra_arguments",
+        'did you mean ["--betas", "x"]?',
+    ),
+    "a command whose quotes do not match": one(
+        '[agents.x]\ncommand = "claude \\"x"\n', 2, "agents.x.command",
+        "no closing quotation", 'a program or a command line, such as "claude"',
+    ),
+    "no command": one('[agents.x]\ncommand = ""\n', 2, "agents.x.command", "command is empty"),
+    "a command as a list": one(
+        '[agents.x]\ncommand = ["claude"]\n', 2, "agents.x.command", '["claude"] does not fit'
+    ),
+    "a state folder that is relative": one(
+        '[pool]\nstate_folder = "state"\n', 2, "pool.state_folder",
+        '"state" does not fit', "an absolute path",
+    ),
+    "a name of several lines": one(
+        '[pool]\nname = "a\\nb"\n', 2, "pool.name", "one line of 100 characters at most"
+    ),
+}  # fmt: skip
+
 SYNTAX = {
     "no value": one("[pool]\nlinger = \n", 2, "", "no valid TOML", "the value is missing"),
     "a text without quotes": one(
@@ -385,7 +460,7 @@ SYNTAX = {
     ),
 }  # fmt: skip
 
-MISTAKES = DURATIONS | SIZES | NUMBERS | WORDS | KEYS | GROUPS | SYNTAX
+MISTAKES = DURATIONS | SIZES | NUMBERS | WORDS | KEYS | GROUPS | LAUNCH | SYNTAX
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -403,7 +478,7 @@ def test_a_mistake_is_told_with_its_place_its_key_and_what_to_write(
 
 
 def test_there_are_more_than_a_hundred_mistakes() -> None:
-    parts = (DURATIONS, SIZES, NUMBERS, WORDS, KEYS, GROUPS, SYNTAX)
+    parts = (DURATIONS, SIZES, NUMBERS, WORDS, KEYS, GROUPS, LAUNCH, SYNTAX)
     assert len(MISTAKES) == sum(map(len, parts)) > 100
 
 
