@@ -124,7 +124,10 @@ class ConfigFiles:
         try:
             return Loaded(layers.check(), layers, tuple(warnings), self.user)
         except ConfigError as error:
-            raise ConfigError(error.problems, tuple(warnings)) from None
+            raise ConfigError(self._in_order(error.problems), tuple(warnings)) from None
+
+    def _in_order(self, problems: list[Problem]) -> list[Problem]:
+        return sorted(problems, key=lambda one: (self.all.index(one.path), one.line or 0))
 
     def _add(self, layers: Layers, path: Path, text: str) -> list[Problem]:
         """Put a file below those before it; returns what of it is left out."""
