@@ -224,7 +224,7 @@ def _table(facts: dict[str, Any]) -> str:
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
-        f"pool {facts['name']}, pid {facts['pid']}, version {facts['version']}, of {facts['root']}"
+        f"pool {facts['pid']} (version {facts['version']}) of {facts['name']}, {facts['root']}"
     ]
     if facts["down"]:
         lines.append(f"down: {', '.join(facts['down'])}; agent-pool tail says why")

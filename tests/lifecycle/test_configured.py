@@ -141,4 +141,4 @@ async def test_a_file_of_the_command_line_comes_first(project: Project) -> None:
     async with project.connect(AGENT_POOL_CONFIG=str(mine)):
         status = await project.run("status", "--config", str(mine))
 
-    assert "pool mine, pid" in status.stdout
+    assert f"of mine, {project.folder}" in status.stdout
