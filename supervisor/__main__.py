@@ -10,10 +10,10 @@ def main(argv: list[str] | None = None) -> int:
     the relay is imported for it.
     """
     arguments = sys.argv[1:] if argv is None else argv
-    if arguments == ["serve"]:
+    if arguments == ["serve"] or (arguments[:2] == ["serve", "--config"] and len(arguments) == 3):
         from supervisor.relay import main as relay
 
-        return relay()
+        return relay(*arguments[2:])
     if arguments == ["hook"]:
         from supervisor.cli._hook import main as hook
 

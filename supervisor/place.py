@@ -2,7 +2,7 @@
 
 One pool serves one project *root*, and keeps everything in one *state folder* (mode 0700)::
 
-    ${XDG_STATE_HOME:-~/.local/state}/agent-pool/<name>-<hash of root>/
+    ${XDG_STATE_HOME:-~/.local/state}/agent-pool/<name>-<hash of root>/    (or below state_folder)
         pool.lock    held (flock) for the pool's whole life: who holds it is the pool
         start.lock   held by a relay while it starts a pool, so that only one does
         pool.sock    the pool's socket (a link where the path would be too long to bind)
@@ -36,7 +36,7 @@ VARIABLES = (
 )
 """The environment variables that configure a pool: whoever starts it settles them."""
 
-PATH_VARIABLES = ("AGENTS_DIR", "SKILLS_DIR", "EXPERTISE_DIR", "AGENT_POOL_CONFIG")
+PATH_VARIABLES = ("AGENTS_DIR", "SKILLS_DIR", "EXPERTISE_DIR")
 
 TAG = "AGENT_POOL_TAG"
 """Every process that a pool starts carries this variable, and hands it to its children.
@@ -45,8 +45,17 @@ Its value is `<mark of the place>.<pool>.<number>.<agent>`: the mark is that of 
 one after the other, `<mark>.<pool>` that of one pool.
 """
 
+INSTEAD_OF_NESTING = (
+    "hand the work back to the caller, who can ask the pool, or take agent-pool out of the MCP "
+    "servers and commands that agents use"
+)
+"""What to do who wants a pool inside a pool."""
+
 FOLDER = "AGENT_POOL_FOLDER"
 """And this one, which names the state folder of its pool: who has lost its pool is still found."""
+
+STATE_FOLDER = 'an absolute path, or one that begins with "~/", or "" for the usual place'
+"""What pool.toml may hold as its state_folder, in words."""
 
 LOCK = "pool.lock"
 """The name of the lock file in a state folder."""
@@ -92,13 +101,46 @@ def settled_variables(environ: "Mapping[str, str]", cwd: str) -> dict[str, str]:
     found = {name: environ[name] for name in VARIABLES if environ.get(name)}
     for name in PATH_VARIABLES:
         if name in found:
-            found[name] = os.path.abspath(os.path.join(cwd, os.path.expanduser(found[name])))
+            found[name] = _absolute(found[name], cwd)
+    if "AGENT_POOL_CONFIG" in found:
+        files = asked_for(found, cwd)
+        found["AGENT_POOL_CONFIG"] = os.pathsep.join(_absolute(file, cwd) for file in files)
     if "CLAUDE_CLI" in found:
-        found["CLAUDE_CLI"] = _settled_command(found["CLAUDE_CLI"], cwd)
+        found["CLAUDE_CLI"] = settled_command(found["CLAUDE_CLI"], cwd)
     return found
 
 
-def _settled_command(command: str, cwd: str) -> str:
+def asked_for(environ: "Mapping[str, str]", cwd: str = "") -> list[str]:
+    """The files that `AGENT_POOL_CONFIG` names: one, or several as in PATH, the first decides."""
+    given = environ.get("AGENT_POOL_CONFIG", "")
+    if os.path.exists(os.path.join(cwd, os.path.expanduser(given))):
+        return [given] if given else []
+    return [file for file in given.split(os.pathsep) if file]
+
+
+def with_config(environ: "Mapping[str, str]", file: "str | None", cwd: str) -> dict[str, str]:
+    """`environ` with a pool.toml that comes before all others; None: as it is."""
+    if file is None:
+        return dict(environ)
+    files = [_absolute(file, cwd), *asked_for(environ, cwd)]
+    return {**environ, "AGENT_POOL_CONFIG": os.pathsep.join(files)}
+
+
+def user_folder(environ: "Mapping[str, str]") -> str:
+    """Where the user's own configuration is: pool.toml, and which projects are trusted."""
+    base = environ.get("XDG_CONFIG_HOME") or ""
+    return os.path.join(base if os.path.isabs(base) else _home(environ, ".config"), "agent-pool")
+
+
+def _home(environ: "Mapping[str, str]", *below: str) -> str:
+    return os.path.join(environ.get("HOME") or os.path.expanduser("~"), *below)
+
+
+def _absolute(path: str, cwd: str) -> str:
+    return os.path.abspath(os.path.join(cwd, os.path.expanduser(path)))
+
+
+def settled_command(command: str, cwd: str) -> str:
     """`command` with the files that it names relative to `cwd` made absolute."""
     whole = os.path.join(cwd, os.path.expanduser(command))
     if "/" in command and os.path.isfile(whole):
@@ -141,20 +183,73 @@ def built_in() -> str:
     return packed if os.path.isdir(packed) else os.path.dirname(package)
 
 
+def find_place(root: str, environ: "Mapping[str, str]") -> "Place":
+    """The place of the pool of `root`, below the `state_folder` of pool.toml where there is one.
+
+    Raises:
+        PlaceError: a file that says where that is cannot be understood.
+    """
+    return Place(root, environ, _state_folder(root, environ))
+
+
+def _state_folder(root: str, environ: "Mapping[str, str]") -> "str | None":
+    # Only the user's own files may say where things are written, so the project's is not read.
+    projects = os.path.join(root, ".claude", "pool.toml")
+    for file in (*asked_for(environ), os.path.join(user_folder(environ), "pool.toml")):
+        given = _state_folder_in(file) if file != projects else None
+        if given == "":
+            return None
+        if given is not None:
+            return given if os.path.isabs(given) else _home(environ, given[2:])
+    return None
+
+
+def _state_folder_in(file: str) -> "str | None":
+    try:
+        with open(file, "rb") as opened:
+            data = opened.read()
+    except OSError:
+        return None  # the pool tells of it
+    lines = [line.lstrip() for line in data.splitlines()]
+    if not any(b"state_folder" in line and line[:1] != b"#" for line in lines):
+        return None
+    import tomllib  # here: it takes as long as all the rest of a relay's start
+
+    advice = "mend it: until then nobody knows where the pool is"
+    try:
+        table = tomllib.loads(data.decode()).get("pool")
+    except (ValueError, RecursionError) as error:
+        raise PlaceError(f"{file}: no valid TOML: {error}; {advice}") from None
+    given = table.get("state_folder") if isinstance(table, dict) else None
+    if given is None or (isinstance(given, str) and is_state_folder(given)):
+        return given
+    raise PlaceError(
+        f"{file}: pool.state_folder: {json.dumps(given, default=str)} does not fit: allowed is "
+        f"{STATE_FOLDER}; {advice}"
+    )
+
+
+def is_state_folder(path: str) -> bool:
+    """Whether pool.toml may name `path` as its state_folder."""
+    return not path or os.path.isabs(path) or path.startswith("~/")
+
+
 class Place:
     """The paths of the pool of one project root. Making one touches no file."""
 
-    def __init__(self, root: str, environ: "Mapping[str, str]") -> None:
-        """Compute the paths for `root` (a real path), for the user that `environ` describes."""
+    def __init__(self, root: str, environ: "Mapping[str, str]", base: "str | None" = None) -> None:
+        """Compute the paths for `root` (a real path), for the user that `environ` describes.
+
+        `base` is where all of this user's state folders are; None: where XDG has them.
+        """
         self.root = root
         """The project root."""
         digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
-        base = environ.get("XDG_STATE_HOME") or ""
-        if not os.path.isabs(base):
-            home = environ.get("HOME") or os.path.expanduser("~")
-            base = os.path.join(home, ".local", "state")
+        state_home = environ.get("XDG_STATE_HOME") or ""
+        if not os.path.isabs(state_home):
+            state_home = _home(environ, ".local", "state")
         name = "".join(c if c.isalnum() or c in "-_." else "-" for c in os.path.basename(root))
-        self.base = os.path.join(base, "agent-pool")
+        self.base = base or os.path.join(state_home, "agent-pool")
         """Where the state folders of all of this user's projects are."""
         self.folder = os.path.join(self.base, f"{name[:40] or 'root'}-{digest}")
         """The state folder."""

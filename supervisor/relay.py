@@ -43,11 +43,15 @@ class PoolEndingError(Exception):
     """The pool took the connection and went before it answered: it was just ending."""
 
 
-def main() -> int:
-    """Relay until either side closes; returns the exit status (0: the client closed first)."""
+def main(config: str | None = None) -> int:
+    """Relay until either side closes; returns the exit status (0: the client closed first).
+
+    `config` is a pool.toml that comes before all others.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        pool = join_or_start(os.environ, os.getcwd())
+        cwd = os.getcwd()
+        pool = join_or_start(place.with_config(os.environ, config, cwd), cwd)
     except (PoolRefusedError, place.PlaceError) as error:
         return refuse(str(error))
     except OSError as error:
@@ -82,12 +86,12 @@ def join_or_start(environ: "Mapping[str, str]", cwd: str) -> socket.socket:
     """
     if environ.get(place.TAG):
         raise PoolRefusedError(
-            "an agent of a pool may not start or join a pool: this process was started by one "
-            f"({place.TAG} is set)"
+            "an agent of a pool may not start or join a pool, and this process was started by one "
+            f"({place.TAG} is set): {place.INSTEAD_OF_NESTING}"
         )
-    where = place.Place(place.find_root(environ, cwd), environ)
-    where.prepare()
     variables = place.settled_variables(environ, cwd)
+    where = place.find_place(place.find_root(environ, cwd), {**environ, **variables})
+    where.prepare()
     deadline = time.monotonic() + START_DEADLINE_S
     while time.monotonic() < deadline:
         pool = try_join(where, variables)

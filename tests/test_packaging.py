@@ -142,7 +142,7 @@ def test_the_shipped_configuration_is_read_from_the_wheel(unpacked: Path, tmp_pa
         "from pathlib import Path; "
         "from supervisor.place import built_in; from supervisor.pool import ConfigFiles; "
         "file = Path(built_in()) / 'config' / 'pool.toml'; "
-        "print(file, ConfigFiles(file, None, ()).load().pool.linger)"
+        "print(file, ConfigFiles(file).load().pool.linger)"
     )
     done = python(tmp_path, [unpacked], "-c", script)
 

@@ -114,7 +114,7 @@ def _holds(place: Place, pid: int) -> bool:
 
 
 def status(place: Place, as_json: bool) -> int:
-    """Say how the pool does; 0 where one runs, 3 where none does, 1 where it does not answer."""
+    """Say how the pool does: 0 well, 3 none runs, 1 it does not answer, or agents are down."""
     facts: dict[str, Any] = {"running": place.holder() is not None, "root": place.root}
     facts |= {"state_folder": place.folder, "log": place.log}
     if not facts["running"]:
@@ -125,14 +125,15 @@ def status(place: Place, as_json: bool) -> int:
     except (OSError, ValueError, ClientError) as error:
         _say(as_json, facts | {"error": str(error)}, f"the pool does not answer: {error}")
         return 1
-    facts |= {"pid": answer.get("pid"), "version": answer.get("version")}
+    facts |= {name: answer.get(name) for name in ("name", "pid", "version")}
     if result.get("isError"):
         facts["problem"] = result["content"][0]["text"]
         _say(as_json, facts, f"pool {facts['pid']} is degraded: {facts['problem']}")
         return 1
-    facts["agents"] = result["structuredContent"]["agents"]
+    facts |= result["structuredContent"]
+    facts["down"] = [agent["name"] for agent in facts["agents"] if agent["state"] == "down"]
     _say(as_json, facts, _table(facts))
-    return 0
+    return 1 if facts["down"] else 0
 
 
 def tree(place: Place, as_json: bool) -> int:
@@ -222,12 +223,17 @@ def _table(facts: dict[str, Any]) -> str:
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [f"pool {facts['pid']} (version {facts['version']}) of {facts['root']}"]
+    lines = [
+        f"pool {facts['pid']} (version {facts['version']}) of {facts['name']}, {facts['root']}"
+    ]
+    if facts["down"]:
+        lines.append(f"down: {', '.join(facts['down'])}; agent-pool tail says why")
     lines += [
         "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
     lines += [f"  {a['name']}: {a['error']}" for a in facts["agents"] if a["error"]]
     lines += [f"  {warning}" for a in facts["agents"] for warning in a["warnings"]]
+    lines += [f"  {warning}" for warning in facts["warnings"]]
     lines.append(f"log: {facts['log']}")
     return "\n".join(lines)
 

@@ -27,7 +27,15 @@ from typing import Any, Final
 
 from supervisor import __version__
 from supervisor.cli._client import LineClient
-from supervisor.place import TAG, Place, find_root, hello_line, parse_hello
+from supervisor.place import (
+    TAG,
+    Place,
+    find_place,
+    find_root,
+    hello_line,
+    parse_hello,
+    settled_variables,
+)
 
 SWITCH: Final = "AGENT_POOL_HOOK"
 """The environment variable that switches the hook off."""
@@ -82,7 +90,8 @@ def judge(event: Any, environ: Mapping[str, str]) -> str | None:
     if event["tool_name"] not in TOOLS or call.get("isolation"):
         return None
     name = unicodedata.normalize("NFC", call["subagent_type"])
-    place = Place(find_root(environ, event["cwd"]), environ)
+    settled = {**environ, **settled_variables(environ, event["cwd"])}
+    place = find_place(find_root(environ, event["cwd"]), settled)
     if place.holder() is None:
         return None
     for agent in agents_of(place):

@@ -23,7 +23,8 @@ _HEAD = """\
 # something else. A pool reads this file when it starts: agent-pool stop ends one that runs, and
 # the next client starts another.
 # What is left open here is looked for in ~/.config/agent-pool/pool.toml, then in the defaults;
-# a file that $AGENT_POOL_CONFIG names comes before this one.
+# a file that --config or $AGENT_POOL_CONFIG names comes before this one. What is marked (!) counts
+# here only once you trust this project: agent-pool trust. agent-pool check finds mistakes.
 # Durations: "250ms", "90s", "30min", "2h". Sizes: "512MiB", "1.5GiB".
 """
 

@@ -3,11 +3,20 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from supervisor import __version__
 from supervisor.cli import _tail
-from supervisor.place import Place, find_root
+from supervisor.place import (
+    PlaceError,
+    find_place,
+    find_root,
+    settled_variables,
+    with_config,
+)
+
+_Add = Callable[[str, str, str], argparse.ArgumentParser]
 
 DESCRIPTION = """\
 Keeps AI agents running behind an MCP server, under supervision.
@@ -36,19 +45,27 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
-    add(
+    def add_in_project(name: str, summary: str, example: str) -> argparse.ArgumentParser:
+        command = add(name, summary, example)
+        command.add_argument("--root", help="the project (default: found from the current folder)")
+        _add_config(command)
+        return command
+
+    serve = add(
         "serve",
         "what an MCP client starts: joins this project's pool, or starts it (MCP on stdio)",
         "claude mcp add agent-pool -- agent-pool serve",
     )
+    _add_config(serve)
     add(
         "hook",
         "what the Claude Code plugin runs before each call of the Agent tool, the call on stdin: "
         "sends sub-agents that files define to the pool; AGENT_POOL_HOOK=off switches it off",
         "AGENT_POOL_HOOK=off claude",
     )
-    run = add("run", "the pool in the foreground, until Ctrl-C or SIGTERM", "agent-pool run")
-    run.add_argument("--root", help="the project (default: found from the current folder)")
+    run = add_in_project(
+        "run", "the pool in the foreground, until Ctrl-C or SIGTERM", "agent-pool run"
+    )
     run.add_argument(
         "--linger",
         action="store_true",
@@ -56,32 +73,35 @@ def parser() -> argparse.ArgumentParser:
     )
     for name, summary in (
         ("stop", "stop this project's pool and all its agents, and wait until they are gone"),
-        ("status", "say whether this project's pool runs, and how its agents do"),
+        (
+            "status",
+            "say whether this project's pool runs, and how its agents do; exit status 3: it does "
+            "not run, 1: it is degraded, agents are down, or it does not answer",
+        ),
         ("tree", "draw the running pool's supervision tree"),
     ):
-        command = add(name, summary, f"agent-pool {name}")
-        command.add_argument("--root", help="the project (default: found from the current folder)")
+        command = add_in_project(name, summary, f"agent-pool {name}")
         command.add_argument("--json", action="store_true", help="print one JSON object")
-    processes = add(
+    _add_configuration(add, add_in_project)
+    processes = add_in_project(
         "ps",
         "list every process of every pool of this user, and strays: what pools have left that were "
         "killed together with their reaper",
         "agent-pool ps --json",
     )
     processes.add_argument("--json", action="store_true", help="print one JSON object")
-    strays = add(
+    strays = add_in_project(
         "reap",
         "end strays (see ps) and nothing else; exit status 1: one would not end",
         "agent-pool reap --dry-run",
     )
     strays.add_argument("--dry-run", action="store_true", help="end nothing, say what would be")
     strays.add_argument("--json", action="store_true", help="print one JSON object")
-    log = add(
+    log = add_in_project(
         "tail",
         "show the end of this project's log, whether a pool runs or not",
         "agent-pool tail -f --agent code-reviewer --level warning",
     )
-    log.add_argument("--root", help="the project (default: found from the current folder)")
     log.add_argument("-f", "--follow", action="store_true", help="go on with what is added")
     log.add_argument("--agent", metavar="NAME", help="only what concerns this agent")
     log.add_argument(
@@ -120,11 +140,67 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config", metavar="FILE", help="a pool.toml that comes before all others"
+    )
+
+
+def _add_configuration(add: _Add, add_in_project: _Add) -> None:
+    """The commands that are about the configuration, and start nothing."""
+    check = add_in_project(
+        "check",
+        "check pool.toml, every agent, skill and expertise, the CLI and the folders, and start "
+        "nothing; exit status 0: no error, 1: warnings, with --strict, 2: errors",
+        "agent-pool check --strict",
+    )
+    check.add_argument(
+        "--strict", action="store_true", help="exit status 1 where there are warnings"
+    )
+    doctor = add_in_project(
+        "doctor",
+        "look whether this machine has what a pool needs, and say how to mend what it has not; "
+        "exit status 0: no error, 1: warnings, with --strict, 2: errors",
+        "agent-pool doctor",
+    )
+    doctor.add_argument(
+        "--strict", action="store_true", help="exit status 1 where there are warnings"
+    )
+    config = add_in_project(
+        "config",
+        "print what a pool would be configured with, and where each value comes from",
+        "agent-pool config --json",
+    )
+    for command in (check, doctor, config):
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+    add(
+        "schema",
+        "print the JSON Schema of pool.toml, for editors",
+        "agent-pool schema > .claude/pool.schema.json",
+    )
+    trust = add(
+        "trust",
+        "trust a project: its own pool.toml and agents may then also say what runs code (command, "
+        "extra_arguments, environment, bypassPermissions, hooks, MCP servers)",
+        "agent-pool trust .",
+    )
+    trust.add_argument(
+        "path", nargs="?", help="the project (default: found from the current folder)"
+    )
+    what = trust.add_mutually_exclusive_group()
+    what.add_argument("--list", action="store_true", help="print which projects are trusted")
+    what.add_argument("--remove", action="store_true", help="trust it no longer")
+    trust.add_argument("--json", action="store_true", help="print one JSON object")
+
+
 def main(argv: list[str]) -> int:
     """Run one command; returns its exit status: 0 done, 1 failed, 2 wrong usage."""
     arguments = parser().parse_args(argv)
     try:
         return _dispatch(arguments)
+    except PlaceError as error:
+        sys.stderr.write(f"agent-pool: {error}\n")
+        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -135,40 +211,70 @@ def main(argv: list[str]) -> int:
 
 def _dispatch(arguments: argparse.Namespace) -> int:
     # Each command imports only what it needs: `status` is not to wait for the MCP SDK.
-    if arguments.command == "serve":
-        from supervisor.relay import main as relay
+    match arguments.command:
+        case "serve":
+            from supervisor.relay import main as relay
 
-        return relay()
-    if arguments.command == "hook":
-        from supervisor.cli._hook import main as hook
+            return relay(arguments.config)
+        case "hook":
+            from supervisor.cli._hook import main as hook
 
-        return hook()
-    if arguments.command == "demo":
-        from supervisor.cli._demo import demo
+            return hook()
+        case "demo":
+            from supervisor.cli._demo import demo
 
-        return demo(arguments.json)
+            return demo(arguments.json)
+        case "schema":
+            from supervisor.cli._config import schema
+
+            return schema()
+        case "init":
+            from supervisor.cli import _init
+
+            root = Path(arguments.root or find_root(os.environ, os.getcwd()))
+            return _init.init(root.absolute(), arguments.json, arguments.dry_run, os.environ)
+        case "trust":
+            from supervisor.cli._trust import trust
+
+            root = Path(arguments.path or find_root(os.environ, os.getcwd()))
+            return trust(root, os.environ, arguments.list, arguments.remove, arguments.json)
+    return _dispatch_in_project(arguments)
+
+
+def _dispatch_in_project(arguments: argparse.Namespace) -> int:
     cwd = os.getcwd()
-    if arguments.command == "init":
-        from supervisor.cli import _init
+    environ = with_config(os.environ, arguments.config, cwd)
+    given = arguments.root
+    root = os.path.realpath(given) if given else find_root(environ, cwd)
+    settled = {**environ, **settled_variables(environ, cwd)}
+    match arguments.command:
+        case "check":
+            from supervisor.cli._check import check
 
-        project = Path(arguments.root) if arguments.root else Path(find_root(os.environ, cwd))
-        return _init.init(project.absolute(), arguments.json, arguments.dry_run, os.environ)
-    given = getattr(arguments, "root", None)
-    root = os.path.realpath(given) if given else find_root(os.environ, cwd)
-    place = Place(root, os.environ)
-    if arguments.command in ("ps", "reap"):
-        from supervisor.cli import _ps
+            return check(root, settled, arguments.strict, arguments.json)
+        case "config":
+            from supervisor.cli._config import config
 
-        if arguments.command == "ps":
-            return _ps.ps(place.base, arguments.json)
-        return _ps.reap(place.base, arguments.json, arguments.dry_run)
-    if arguments.command == "tail":
-        chosen = (arguments.agent, arguments.level, arguments.since, arguments.lines)
-        return _tail.tail(place, _tail.Choice(*chosen), arguments.follow, arguments.json)
-    if arguments.command == "run":
-        from supervisor.cli._start import run
+            return config(root, settled, arguments.json)
+        case "doctor":
+            from supervisor.cli._doctor import doctor
 
-        return run(place, os.environ, cwd, arguments.linger)
+            return doctor(root, settled, arguments.strict, arguments.json)
+    place = find_place(root, settled)
+    match arguments.command:
+        case "ps" | "reap":
+            from supervisor.cli import _ps
+
+            if arguments.command == "ps":
+                return _ps.ps(place.base, arguments.json)
+            return _ps.reap(place.base, arguments.json, arguments.dry_run)
+        case "tail":
+            chosen = (arguments.agent, arguments.level, arguments.since, arguments.lines)
+            return _tail.tail(place, _tail.Choice(*chosen), arguments.follow, arguments.json)
+        case "run":
+            from supervisor.cli._start import run
+
+            return run(place, environ, cwd, arguments.linger)
     from supervisor.cli._control import status, stop, tree
 
     command = {"stop": stop, "status": status, "tree": tree}[arguments.command]

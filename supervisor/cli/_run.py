@@ -105,7 +105,15 @@ class _Program:
         """Run the tree until it is to stop; end everything; returns the exit status."""
         become_subreaper()
         on_children(guardian.tell)
-        self._log.info("pool_started", root=self._place.root, version=__version__, pid=os.getpid())
+        self._log.info(
+            "pool_started",
+            name=self._pool.name,
+            root=self._place.root,
+            version=__version__,
+            pid=os.getpid(),
+        )
+        for warning in self._pool.warnings:
+            self._log.warning("config_warning", warning=warning)
         if self._pool.problem:
             if not self._linger:
                 sys.stderr.write(f"agent-pool: degraded: {self._pool.problem}\n")

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from supervisor import reaper
 from supervisor.cli._lock import Busy, sign_lock, take_lock
-from supervisor.place import TAG, Place, PlaceError
+from supervisor.place import INSTEAD_OF_NESTING, TAG, Place, PlaceError
 
 
 def run(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int:
@@ -26,7 +26,10 @@ def run(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int
         linger: end by itself, some time after the last client and task.
     """
     if environ.get(TAG):
-        return _fail(f"an agent of a pool may not start a pool ({TAG} is set)")
+        return _fail(
+            "an agent of a pool may not start a pool, and this process was started by one "
+            f"({TAG} is set): {INSTEAD_OF_NESTING}"
+        )
     try:
         place.prepare()
         # Before the fork: both are to hold it.

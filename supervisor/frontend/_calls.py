@@ -216,7 +216,7 @@ async def reset(pool: Pool, arguments: ResetArguments, context: Context) -> Answ
 async def list_agents(pool: Pool, arguments: NoArguments, context: Context) -> Answer:
     """Every agent, and how it does."""
     rows = [AgentRecord.model_validate(row) for row in await pool.agents()]
-    return record_result(ListRecord(agents=rows))
+    return record_result(ListRecord(agents=rows, warnings=pool.warnings))
 
 
 async def tree(pool: Pool, arguments: NoArguments, context: Context) -> Answer:

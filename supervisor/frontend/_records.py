@@ -96,6 +96,9 @@ class ListRecord(BaseModel):
     """What `list` returns."""
 
     agents: list[AgentRecord]
+    warnings: Annotated[
+        list[str], Field(description="What of the configuration does not count, and why.")
+    ]
 
 
 class TreeRow(BaseModel):

@@ -123,6 +123,7 @@ class FrontEnd:
         if hello is None or self.ending:
             return
         answer: dict[str, object] = {"agent-pool": 1, "version": __version__, "pid": os.getpid()}
+        answer["name"] = self.pool.name
         refusal = self._refusal(hello)
         if refusal is not None:
             with trio.move_on_after(HELLO_DEADLINE_S):

@@ -47,6 +47,8 @@ class Down:
     """Seconds since the epoch."""
     launch_key: object
     """What was started when it went down: something else may fare better."""
+    again_at: float | None
+    """When its cool-down ends and it is started again, on Trio's clock; None: it is not."""
 
 
 @dataclass
@@ -263,16 +265,19 @@ class Agent:
 
     # ---- down and up
 
-    def go_down(self, reason: str, ended: str | None) -> bool:
+    def go_down(self, reason: str, ended: str | None, cool_down_s: float | None = None) -> bool:
         """It is given up: everybody who waits is told. False: it was down already.
 
         Then the first reason stays, though more of the tree has to be started again for it.
+        `cool_down_s` is after how long it is started again by itself; None: never.
         """
+        now = trio.current_time()
+        again_at = None if cool_down_s is None else now + cool_down_s
         if self.down is not None:
-            self.down.ended = ended
+            self.down.ended, self.down.again_at = ended, again_at
             return False
         key = self.seats[0].launch_key
-        self.down = Down(reason, ended, trio.current_time(), time.time(), key)
+        self.down = Down(reason, ended, now, time.time(), key, again_at)
         for seat in self.seats:
             seat.eager = False
         self.fail_waiting(self.down_error())
@@ -286,12 +291,18 @@ class Agent:
     def down_error(self) -> TaskError:
         """`agent_down`, with why and since when."""
         assert self.down is not None
+        now = trio.current_time()
         since = time.strftime("%H:%M:%S", time.localtime(self.down.wall))
+        left_s = None if self.down.again_at is None else max(self.down.again_at - now, 0.0)
+        again = f"; it is started again in {left_s:.0f} s" if left_s else ""
         return TaskError(
             "agent_down",
-            f'the agent "{self.name}" is down since {since}: {self.down.reason}',
+            f'the agent "{self.name}" is down since {since}: {self.down.reason}{again}',
             "Mend what makes it fail, then call reset for it; the log has its stderr.",
-            {"down_for_s": round(trio.current_time() - self.down.since, 1)},
+            {
+                "down_for_s": round(now - self.down.since, 1),
+                "started_again_in_s": None if left_s is None else round(left_s, 1),
+            },
         )
 
     def fail_waiting(self, error: TaskError) -> None:

@@ -247,7 +247,7 @@ class AgentTree:
                 reason = f"it failed {times}, at last because {cause}"
                 if supervisor.startswith(GROUP):
                     reason = f"its {supervisor} failed {times}, at last {child} because {cause}"
-                self._ended(supervisor, reason)
+                self._ended(supervisor, reason, self._table(supervisor).cool_down)
             case AutoShutdownEvent(child_id=child):
                 self._ended(supervisor, f"its {supervisor} ended with {child}, a significant child")
             case _:
@@ -277,12 +277,19 @@ class AgentTree:
         if all(one.gone for one in agent.seats):
             self._down(agent, f"{cause}, and it is not to be restarted", None)
 
-    def _ended(self, supervisor: str, reason: str) -> None:
+    def _ended(self, supervisor: str, reason: str, cool_down_s: float | None = None) -> None:
         for agent in self._below(supervisor):
-            self._down(agent, reason, supervisor)
+            self._down(agent, reason, supervisor, cool_down_s)
 
-    def _down(self, agent: Agent, reason: str, ended: str | None) -> None:
-        if agent.go_down(reason, ended):
+    def _table(self, supervisor: str) -> SupervisorTable:
+        if not supervisor.startswith(GROUP):
+            return self._config().defaults.supervisor
+        return self._config().supervisors[supervisor.removeprefix(GROUP)]
+
+    def _down(
+        self, agent: Agent, reason: str, ended: str | None, cool_down_s: float | None = None
+    ) -> None:
+        if agent.go_down(reason, ended, cool_down_s):
             self._emit(AgentDown(agent.name, reason))
 
     def _restart_around(self, supervisor: str) -> str | None:

@@ -7,7 +7,7 @@ is one that has been made before anybody needed it, and changes its owner.
 import dataclasses
 import errno
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -17,7 +17,6 @@ import trio
 from supervisor.agents import AgentDefinition
 from supervisor.place import TAG
 from supervisor.pool.agent_process import AgentProcess
-from supervisor.pool.config import AgentTable
 from supervisor.pool.events import PoolEvent, SpawnDelayed
 from supervisor.pool.launch import PERSIST_NOT, Capabilities, Cli, CliFinder, arguments, environment
 from supervisor.pool.temporary import TemporaryFolders, size_of, variables
@@ -44,6 +43,10 @@ class Profile:
     """Its arguments."""
     memory_limit: int
     """Bytes that the kernel is to hold its tree to, where it can."""
+    folder: Path
+    """Where it runs."""
+    environ: tuple[tuple[str, str], ...]
+    """What it gets of the pool's environment, by name."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,18 @@ class Launch:
 
 
 def launch_of(
-    definition: AgentDefinition, cli: Cli, mode: str, settings: AgentTable, known: Capabilities
+    definition: AgentDefinition,
+    cli: Cli,
+    mode: str,
+    known: Capabilities,
+    *,
+    memory_limit: int,
+    folder: Path,
+    environ: Mapping[str, str],
 ) -> Launch:
-    """How an agent is started, as far as its binary is `known`."""
+    """How an agent is started, as far as its binary is `known`; the rest as in `Profile`."""
     words = tuple(arguments(definition, mode, known))
-    own = Profile(cli, mode, words, settings.hard_ceiling)
+    own = Profile(cli, mode, words, memory_limit, folder, tuple(sorted(environ.items())))
     if definition.model is None or known.late_model is False:
         return Launch(definition, own, own)
     blank = dataclasses.replace(definition, model=None)
@@ -93,10 +103,6 @@ class Yard:
     """Where processes run."""
     clis: CliFinder
     """Knows what each binary can do."""
-    environ: dict[str, str]
-    """The pool's environment, of which processes get a part."""
-    root: Path
-    """The folder that processes run in."""
     mark: str
     """The pool's own mark: the beginning of every tag."""
     starting: trio.Semaphore
@@ -195,10 +201,10 @@ class Boot:
 
     def _command(self) -> Command:
         yard, profile = self._yard, self.profile
-        env = environment(yard.environ, profile.mode)
+        env = environment(dict(profile.environ), profile.mode)
         return Command(
             argv=(*profile.cli.argv, *profile.words),
-            cwd=yard.root,
+            cwd=profile.folder,
             env=env | (variables(self._tmp) if self._tmp is not None else {}),
             tag_variable=TAG,
             tag=f"{yard.mark}.{next(_numbers)}.{self.agent}",

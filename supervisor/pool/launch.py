@@ -1,15 +1,18 @@
 """How an agent's process is started: which CLI, with which arguments, in which environment."""
 
+import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from supervisor.agents import AgentDefinition
-from supervisor.place import FOLDER, split_command
+from supervisor.place import FOLDER, TAG, VARIABLES, settled_command, split_command
+from supervisor.pool.config import Config
 from supervisor.pool.outcome import PoolError, TaskError
 
 OLDEST_VERSION = (2, 0, 60)
@@ -21,7 +24,7 @@ WITHOUT_A_LIST = ("Read", "Glob", "Grep", "Edit", "Write", "NotebookEdit", "Todo
 PERSIST_NOT = "--no-session-persistence"
 """The CLI keeps no file of what was said: only a conversation needs that."""
 
-OPTIONAL = (PERSIST_NOT,)
+OPTIONAL = (PERSIST_NOT, "--effort")
 """Options that an older CLI does not know, and without which it serves as well."""
 
 PASSED_ON = frozenset(
@@ -85,6 +88,9 @@ PASSED_ON = frozenset(
 PASSED_ON_PREFIXES = ("LC_", "ANTHROPIC_", "AWS_", "VERTEX_REGION_", "CLOUDSDK_", "AZURE_")
 """And by the beginning of the name: locale, and what the CLI logs in with."""
 
+NEVER = frozenset({*VARIABLES, TAG, "CLAUDECODE", "IS_SANDBOX"})
+"""What no agent gets, whoever asks for it: what is ours, and what the CLI takes for its own."""
+
 SETTINGS = {
     # Memory that outlives a task would leak from one task into another.
     "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
@@ -146,6 +152,72 @@ class Cli:
     """Changes when the files that it consists of do."""
 
 
+@dataclass(frozen=True, slots=True)
+class Role(AgentDefinition):
+    """A definition, with what pool.toml says of how its agent is started."""
+
+    usual_tools: tuple[str, ...] = WITHOUT_A_LIST
+    """What it has where nobody lists its tools; each use is for its permission mode to judge."""
+    effort: str = ""
+    """How much its model thinks; empty: as it likes."""
+    directories: tuple[str, ...] = ()
+    """Folders besides its own in which its tools may work."""
+    extra_arguments: tuple[str, ...] = ()
+    """Further arguments for the CLI."""
+    trusted: bool = False
+    """The user trusts the project that it is of, if it is of one."""
+
+
+def role(definition: AgentDefinition, config: Config, root: Path, trusted: bool) -> Role:
+    """A definition as it is started here.
+
+    What `[agents.<name>]` says of model, effort, tools and permission mode comes before the
+    definition; what `[defaults.agent]` says holds where the definition is silent. Denied tools
+    are those of both. The digest covers all of it.
+
+    Args:
+        definition: what its files say.
+        config: what pool.toml says.
+        root: the project.
+        trusted: whether the user trusts it.
+    """
+    said, own = config.agent(definition.name), config.own(definition.name)
+    denied = (*definition.disallowed_tools, *said.disallowed_tools)
+    both = _values(definition) | {
+        "tools": said.tools if "tools" in own else definition.tools,
+        "disallowed_tools": tuple(dict.fromkeys(denied)),
+        "model": said.model if "model" in own else definition.model or said.model,
+        "permission_mode": None if "permission_mode" in own else definition.permission_mode,
+    }
+    made = Role(
+        **both,
+        usual_tools=said.tools,
+        effort=said.effort,
+        directories=tuple(str(folder_of(one, root)) for one in said.extra_directories),
+        extra_arguments=said.extra_arguments,
+        trusted=trusted,
+    )
+    place = (said.working_directory, said.environment)
+    facts = {one: getattr(made, one) for one in _DECIDING} | {"place": place}
+    text = json.dumps(facts, sort_keys=True)
+    return replace(made, digest=hashlib.sha256(text.encode()).hexdigest())
+
+
+def _values(definition: AgentDefinition) -> dict[str, Any]:
+    return {one.name: getattr(definition, one.name) for one in fields(AgentDefinition)}
+
+
+_DECIDING = (
+    "digest", "tools", "disallowed_tools", "model", "permission_mode", "usual_tools", "effort",
+    "directories", "extra_arguments",
+)  # fmt: skip
+
+
+def folder_of(written: str, root: Path) -> Path:
+    """A folder that pool.toml names: relative to the project `root`, `~` is the user's home."""
+    return root / os.path.expanduser(written)
+
+
 @dataclass
 class CliFinder:
     """Finds the CLI that `CLAUDE_CLI` names, and remembers what each binary can do."""
@@ -154,6 +226,16 @@ class CliFinder:
     """The pool's environment: `CLAUDE_CLI` and `PATH`."""
     known: dict[tuple[object, ...], Capabilities] = field(default_factory=dict)
     """By binary."""
+    command: str = "claude"
+    """The CLI where `CLAUDE_CLI` says nothing."""
+
+    def otherwise(self, command: str, root: Path) -> "CliFinder":
+        """The same, for an agent whose `command` in pool.toml is this one.
+
+        What binaries can do is remembered together; files in the command that are relative to
+        `root`, the project, are made absolute.
+        """
+        return CliFinder(self.environ, self.known, settled_command(command, str(root)))
 
     def find(self) -> Cli:
         """The CLI as it is installed now.
@@ -161,7 +243,7 @@ class CliFinder:
         Raises:
             PoolError: `cli_missing` or `cli_too_old`, with what to do.
         """
-        command = self.environ.get("CLAUDE_CLI") or "claude"
+        command = self.environ.get("CLAUDE_CLI") or self.command
         try:
             words = split_command(command)
         except ValueError as error:
@@ -192,10 +274,10 @@ def check_version(version: str | None, command: str) -> None:
         raise PoolError(
             TaskError(
                 "cli_too_old",
-                f'the CLI that CLAUDE_CLI names ("{command}") is version {version}; '
+                f'the agent CLI "{command}" is version {version}; '
                 f"agents need {oldest} or newer, since older ones ignore the agent's prompt.",
-                "Update it (npm install -g @anthropic-ai/claude-code), or set CLAUDE_CLI to "
-                "another one.",
+                "Update it (npm install -g @anthropic-ai/claude-code), or name another one by "
+                "CLAUDE_CLI, or by command in pool.toml.",
             )
         )
 
@@ -204,31 +286,49 @@ def arguments(
     definition: AgentDefinition, permission_mode: str, capabilities: Capabilities
 ) -> list[str]:
     """The CLI's arguments for an agent; its system prompt goes by `initialize` instead."""
+    made = definition if isinstance(definition, Role) else Role(**_values(definition))
+    unknown = capabilities.unknown_options
     words = ["-p", "--input-format", "stream-json", "--output-format", "stream-json"]
     words += ["--verbose", "--strict-mcp-config"]
-    words += [option for option in OPTIONAL if option not in capabilities.unknown_options]
+    if PERSIST_NOT not in unknown:
+        words.append(PERSIST_NOT)
     words += ["--permission-mode", permission_mode]
-    tools = WITHOUT_A_LIST if definition.tools is None else definition.tools
+    tools = made.usual_tools if made.tools is None else made.tools
     every = "*" in tools
     words += ["--tools", "default" if every else ",".join(_tool_names(tools))]
-    allowed = [tool for tool in definition.tools or () if tool != "*"]
+    allowed = [tool for tool in made.tools or () if tool != "*"]
     if allowed:
         words += ["--allowedTools", ",".join(allowed)]
-    if definition.disallowed_tools:
-        words += ["--disallowedTools", ",".join(definition.disallowed_tools)]
-    if definition.model:
-        words += ["--model", definition.model]
-    return words
+    if made.disallowed_tools:
+        words += ["--disallowedTools", ",".join(made.disallowed_tools)]
+    if made.model:
+        words += ["--model", made.model]
+    if made.effort and "--effort" not in unknown:
+        words += ["--effort", made.effort]
+    for folder in made.directories:
+        words += ["--add-dir", folder]
+    return [*words, *made.extra_arguments]
 
 
-def environment(environ: Mapping[str, str], permission_mode: str) -> dict[str, str]:
-    """The environment of an agent's process: an allow-list of `environ`, and our settings."""
-    env = {
+def passed_on(environ: Mapping[str, str], also: Iterable[str] = ()) -> dict[str, str]:
+    """What an agent's process gets of the pool's environment.
+
+    Args:
+        environ: all of it.
+        also: names besides the usual ones; `MY_*` is every name that begins so.
+    """
+    names = PASSED_ON.union(also)
+    prefixes = (*PASSED_ON_PREFIXES, *(one[:-1] for one in also if one.endswith("*")))
+    return {
         name: value
         for name, value in environ.items()
-        if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+        if name not in NEVER and (name in names or name.startswith(prefixes))
     }
-    env.update(SETTINGS)
+
+
+def environment(passed: Mapping[str, str], permission_mode: str) -> dict[str, str]:
+    """The environment of an agent's process: what is `passed_on`, and our settings."""
+    env = {**passed, **SETTINGS}
     if permission_mode == "bypassPermissions" and os.geteuid() == 0:
         env["IS_SANDBOX"] = "1"  # else the CLI refuses that mode to root
     return env
@@ -237,23 +337,29 @@ def environment(environ: Mapping[str, str], permission_mode: str) -> dict[str, s
 def permission_mode(definition: AgentDefinition, configured: str) -> str:
     """The permission mode of an agent.
 
-    A definition's own counts, but for bypassing: that is for the user's own files to say.
+    A definition's own counts, but for bypassing: that is for the user's own files to say, and
+    for those of a project that the user trusts.
     """
     wanted = definition.permission_mode
-    if wanted is None or (wanted == "bypassPermissions" and definition.origin != "user"):
+    if wanted is None or (wanted == "bypassPermissions" and not _may_bypass(definition)):
         return configured
     return wanted
 
 
 def ignored_bypass(definition: AgentDefinition) -> str | None:
     """What to tell of a definition whose wish to bypass permissions is not granted."""
-    if definition.permission_mode != "bypassPermissions" or definition.origin == "user":
+    if definition.permission_mode != "bypassPermissions" or _may_bypass(definition):
         return None
     return (
         f"{definition.source}: permissionMode: bypassPermissions is not granted to a project's own "
-        f"file; where you want it, set permission_mode under [agents.{definition.name}] in "
-        "~/.config/agent-pool/pool.toml"
+        "file; if you trust this project, run agent-pool trust there, or set permission_mode under "
+        f"[agents.{definition.name}] in ~/.config/agent-pool/pool.toml"
     )
+
+
+def _may_bypass(definition: AgentDefinition) -> bool:
+    trusted = isinstance(definition, Role) and definition.trusted
+    return definition.origin == "user" or (definition.origin == "project" and trusted)
 
 
 def _tool_names(tools: tuple[str, ...]) -> list[str]:
@@ -265,8 +371,8 @@ def _missing(command: str, why: str) -> TaskError:
     return TaskError(
         "cli_missing",
         f'the agent CLI "{command}" cannot be started: {why}.',
-        "Install Claude Code (npm install -g @anthropic-ai/claude-code), or set CLAUDE_CLI to "
-        "its path or command line. The next call tries again.",
+        "Install Claude Code (npm install -g @anthropic-ai/claude-code), or set CLAUDE_CLI, or "
+        "command in pool.toml, to its path or command line. The next call tries again.",
     )
 
 

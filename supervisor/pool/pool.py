@@ -26,15 +26,31 @@ from supervisor.pool.agent_tree import AgentTree
 from supervisor.pool.book import TaskBook, WaitMode, unknown_task_error
 from supervisor.pool.boot import Launch, Profile, Yard, conversing, launch_of
 from supervisor.pool.budget import Budget
-from supervisor.pool.config import AgentTable, Config, ConfigError, ConfigFiles, Problem
+from supervisor.pool.config import (
+    AgentTable,
+    Config,
+    ConfigError,
+    ConfigFiles,
+    Loaded,
+    task_timeout_s,
+)
 from supervisor.pool.conversations import check_name, forgettable, make_room
 from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued
 from supervisor.pool.journal import Journal, revived
-from supervisor.pool.launch import CliFinder, ignored_bypass, permission_mode
+from supervisor.pool.launch import (
+    CliFinder,
+    Role,
+    folder_of,
+    ignored_bypass,
+    passed_on,
+    permission_mode,
+    role,
+)
 from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Priority, Task, TaskError, TaskResult
 from supervisor.pool.spares import SpareKeeper
 from supervisor.pool.temporary import SPARE, TemporaryFolders
+from supervisor.pool.trust import is_trusted
 from supervisor.pool.worker import Surroundings, Worker
 from supervisor.process import LocalHost
 from supervisor.tree import (
@@ -95,24 +111,22 @@ class Pool:
         self._clis = CliFinder(self._environ)
         self._config_error: ConfigError | None = None
         self._config_signature: object = None
-        self._config = self._first_config()
+        self._loaded = self._first_config()
         self._agents: dict[str, Agent] = {}
         self._workers: dict[Seat, Worker] = {}
         self._book = TaskBook()
-        self._journal = Journal(state, lambda: self._config.ledger, emit)
+        self._journal = Journal(state, lambda: self.config.ledger, emit)
         self._journal.runs_on = lambda name: self.settings(name).on_restart == "run"
         self._journal.on_interrupted = self._run_again
         self._watchers: trio.Nursery | None = None
         self._stopping = False
         self._host = LocalHost(TAG)
-        self._budget = Budget(self._running, lambda: self._config.pool, emit)
+        self._budget = Budget(self._running, lambda: self.config.pool, emit)
         yard = Yard(
             host=self._host,
             clis=self._clis,
-            environ=self._environ,
-            root=root,
             mark=f"{mark}.{uuid.uuid4().hex[:8]}",
-            starting=trio.Semaphore(self._config.pool.spawn_limit or os.cpu_count() or 1),
+            starting=trio.Semaphore(self.config.pool.spawn_limit or os.cpu_count() or 1),
             emit=emit,
             admit=self._budget.admit,
             left=self._budget.left,
@@ -122,7 +136,7 @@ class Pool:
             yard,
             self._wanted_spares,
             self._budget,
-            lambda: self._config.defaults.agent.start_timeout,
+            lambda: self.config.defaults.agent.start_timeout,
             emit,
         )
         self._budget.end_spare = self._spares.end_one
@@ -130,7 +144,7 @@ class Pool:
             self.define, self._launch, self.settings, yard, self._spares.take
         )
         self._governor = MemoryGovernor(self._watched, self._host, self._budget, emit)
-        self._tree = AgentTree(lambda: self._config, self._agents, self._work, emit)
+        self._tree = AgentTree(lambda: self.config, self._agents, self._work, emit)
         self._know_members()
 
     # configuration
@@ -138,7 +152,18 @@ class Pool:
     @property
     def config(self) -> Config:
         """The configuration in force: the built-in one while the user's is wrong."""
-        return self._config
+        return self._loaded.config
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.config.pool.name or self.root.name
+
+    @property
+    def warnings(self) -> list[str]:
+        """What of the configuration is left out, and what names no agent."""
+        defined = {entry.name for entry in self._catalogue.all()}
+        return list(map(str, (*self._loaded.warnings, *self._loaded.undefined(defined))))
 
     @property
     def problem(self) -> str | None:
@@ -147,36 +172,40 @@ class Pool:
 
     def settings(self, name: str) -> AgentTable:
         """What is configured for the agent `name`."""
-        return self._config.agent(name)
+        return self.config.agent(name)
 
-    def define(self, name: str) -> AgentDefinition:
-        """The definition of the agent `name` as it is on disk now.
+    def define(self, name: str) -> Role:
+        """The definition of the agent `name` as it is on disk now, as pool.toml has it started.
 
         Raises:
             PoolError: `unknown_agent` or `agent_broken`, with what to do.
         """
         try:
-            return self._catalogue.get(name)
+            return self._role(self._catalogue.get(name))
         except UnknownAgent as unknown:
             raise PoolError(_unknown_error(unknown)) from None
         except BrokenAgent as broken:
             raise PoolError(_broken_error(broken)) from None
 
-    def _first_config(self) -> Config:
+    def _role(self, definition: AgentDefinition) -> Role:
+        trusted = is_trusted(self.root, self._environ)
+        return role(definition, self.config, self.root, trusted)
+
+    def _first_config(self) -> Loaded:
         self._config_signature = self._files.signature()
         try:
-            config = self._files.load()
-            _timeout_of(self._environ)
+            loaded = self._files.read()
+            task_timeout_s(self._environ)
         except ConfigError as error:
             self._config_error = error
-            return ConfigFiles(self._files.built_in, None, ()).load()
-        return config
+            return ConfigFiles(self._files.built_in).read()
+        return loaded
 
     def _check_config(self) -> None:
         """Degraded: try again if a file has changed, refuse the call otherwise."""
         if self._config_error is not None and self._files.signature() != self._config_signature:
             self._config_error = None
-            self._config = self._first_config()
+            self._loaded = self._first_config()
             self._know_members()
             if self._watchers is not None:
                 self._watchers.start_soon(self._tree.add_groups)
@@ -228,7 +257,7 @@ class Pool:
         error = _stopping_error()
         for agent in self._agents.values():
             agent.fail_waiting(error)
-        with trio.move_on_after(self._config.pool.shutdown_grace):
+        with trio.move_on_after(self.config.pool.shutdown_grace):
             await self.idle.wait()
         for task in self._book.open():
             task.settle(error)
@@ -341,7 +370,7 @@ class Pool:
     async def _check_spending(self, name: str) -> None:
         for whose, limit in (
             (name, self.settings(name).max_cost_usd_per_day),
-            (None, self._config.pool.max_cost_usd_per_day),
+            (None, self.config.pool.max_cost_usd_per_day),
         ):
             spent = await self._journal.spent_today(whose) if limit else 0.0
             if limit and spent >= limit:
@@ -525,13 +554,13 @@ class Pool:
             for a, s, w in self._running()
             if s.process is not None and w.boot is not None
         ] + [
-            Watched(SPARE, one.process.child, self._config.defaults.agent, one, one.boot)
+            Watched(SPARE, one.process.child, self.config.defaults.agent, one, one.boot)
             for one in self._spares.all
         ]
 
     def _wanted_spares(self) -> dict[Profile, int]:
         """How many of each profile that a defined agent has are to stand by."""
-        number = self._config.pool.spares
+        number = self.config.pool.spares
         if not number or self._stopping:
             return {}
         wanted: dict[Profile, int] = {}
@@ -563,11 +592,11 @@ class Pool:
     def _timeout_s(self, name: str, asked: float | None) -> float:
         if asked is not None:
             return asked
-        return _timeout_of(self._environ) or self.settings(name).task_timeout
+        return task_timeout_s(self._environ) or self.settings(name).task_timeout
 
     def _know_members(self) -> None:
         """The members of groups are supervised from the start, whether they are used or not."""
-        for name, table in self._config.agents.items():
+        for name, table in self.config.agents.items():
             if table.supervisor:
                 agent, _ = self._known(name)
                 agent.is_supervised = True
@@ -607,9 +636,17 @@ class Pool:
         return launch if agent.conversation is None else conversing(launch, agent.session_id)
 
     def _launch_of(self, name: str) -> Launch:
-        definition, settings, cli = self.define(name), self.settings(name), self._clis.find()
-        mode = permission_mode(definition, settings.permission_mode)
-        return launch_of(definition, cli, mode, settings, self._clis.capabilities(cli))
+        definition, settings = self.define(name), self.settings(name)
+        cli = self._clis.otherwise(settings.command, self.root).find()
+        return launch_of(
+            definition,
+            cli,
+            permission_mode(definition, settings.permission_mode),
+            self._clis.capabilities(cli),
+            memory_limit=settings.hard_ceiling,
+            folder=folder_of(settings.working_directory, self.root),
+            environ=passed_on(self._environ, settings.environment),
+        )
 
     async def _bring_back(self, agent: Agent) -> None:
         # Shielded: half-way there would be an agent that is not down, and that nobody serves.
@@ -643,7 +680,7 @@ class Pool:
         self._emit(TaskEnded(agent.name, task.id, code, **task.times(), cost_usd=cost))
 
     async def _cancel_later(self, task: Task) -> None:
-        with trio.move_on_after(self._config.pool.disconnect_grace):
+        with trio.move_on_after(self.config.pool.disconnect_grace):
             await task.settled.wait()
         self.cancel(task)
 
@@ -681,7 +718,7 @@ class Pool:
         if isinstance(entry, BrokenDefinition):
             return row | {"state": "broken", "error": _broken_error(entry).message}
         warnings = [str(finding) for finding in entry.warnings]
-        if (refused := ignored_bypass(entry)) is not None:
+        if (refused := ignored_bypass(self._role(entry))) is not None:
             warnings.append(refused)
         return row | {"description": entry.description, "warnings": warnings}
 
@@ -716,21 +753,6 @@ def _flags_row(supervisor: Snapshot) -> dict[str, Any]:
         "intensity": flags.intensity,
         "period_s": flags.period_s,
     }
-
-
-def _timeout_of(environ: Mapping[str, str]) -> float | None:
-    """Seconds of `TASK_TIMEOUT_MS`, or None where it is not set."""
-    value = environ.get("TASK_TIMEOUT_MS")
-    if not value:
-        return None
-    digits = value.isascii() and value.isdigit() and len(value) <= 15
-    if not digits or int(value) == 0:
-        reason = (
-            f'"{value}" does not fit: a whole number of milliseconds above 0 is allowed. It is '
-            "settled when the pool starts: mend it, then run agent-pool stop"
-        )
-        raise ConfigError([Problem(Path("environment"), None, "TASK_TIMEOUT_MS", reason)])
-    return int(value) / 1000
 
 
 def _check_text(text: str) -> None:

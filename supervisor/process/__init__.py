@@ -6,10 +6,11 @@ a tag in its environment that everything it starts inherits. `Child.end` is over
 that carries the tag, and nothing that descends from the process, is left.
 """
 
-from supervisor.process._cgroup import end_subtree, use_cgroups
+from supervisor.process._cgroup import end_subtree, use_cgroups, writable_cgroup
 from supervisor.process._child import Child
 from supervisor.process._interface import Command, Process, ProcessClosedError, ProcessHost
 from supervisor.process._kill import find_marked, find_tree, kill_exactly, kill_until_gone
+from supervisor.process._launcher import has_parent_death_signal
 from supervisor.process._local import LocalHost
 from supervisor.process._machine import (
     available_bytes,
@@ -56,6 +57,7 @@ __all__ = [
     "end_subtree",
     "find_marked",
     "find_tree",
+    "has_parent_death_signal",
     "kill_exactly",
     "kill_until_gone",
     "marks",
@@ -69,4 +71,5 @@ __all__ = [
     "scan",
     "tagged",
     "use_cgroups",
+    "writable_cgroup",
 ]

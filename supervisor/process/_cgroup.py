@@ -76,6 +76,26 @@ def use_cgroups(name: str) -> Path | None:
     return subtree
 
 
+def writable_cgroup() -> tuple[Path | None, bool]:
+    """Where `use_cgroups` could make its subtree (None: nowhere), and with memory limits or not.
+
+    It is tried, and leaves nothing behind.
+    """
+    own = _own()
+    if own is None or not os.access(own / "cgroup.procs", os.W_OK):
+        return None, False
+    probe = own / f"agent-pool-probe-{os.getpid()}"
+    try:
+        probe.mkdir(mode=0o700)
+        can_kill = (probe / "cgroup.kill").exists()
+        has_memory = "memory" in (own / "cgroup.controllers").read_text().split()
+    except OSError:
+        return None, False
+    finally:
+        _remove(probe)
+    return (own, has_memory) if can_kill else (None, False)
+
+
 def make_leaf(name: str, memory_limit: int | None) -> Leaf | None:
     """A leaf for one child, or None.
 

@@ -22,6 +22,11 @@ def dying_with_us(argv: tuple[str, ...]) -> tuple[str, ...]:
     return argv if setpriv is None else (setpriv, "--pdeathsig", "KILL", "--", *argv)
 
 
+def has_parent_death_signal() -> bool:
+    """Whether children can be started so that they die with this program. Starts one to see."""
+    return _setpriv() is not None
+
+
 def check_program(program: str, cwd: Path, env: Mapping[str, str]) -> None:
     """See that `program` can be started, as far as can be told before.
 

@@ -89,3 +89,23 @@ def test_to_stop_no_pool_is_done_at_once(run: Run) -> None:
 
     assert done.returncode == 0
     assert json.loads(done.stdout)["stopped"] is False
+
+
+def test_doctor_looks_at_this_machine(run: Run) -> None:
+    done = run("doctor", "--json", CLAUDE_CLI="agent-pool rehearsal")
+
+    assert done.stderr == ""
+    assert {"nofile", "state", "tmp", "pool"} <= {
+        found["key"] for found in json.loads(done.stdout)["findings"]
+    }
+
+
+@pytest.mark.parametrize("words", [["run"], ["serve"], ["serve", "--config", "x.toml"]])
+def test_no_pool_is_started_inside_a_pool(run: Run, words: list[str]) -> None:
+    done = run(*words, AGENT_POOL_TAG="x.1")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert "an agent of a pool may not" in line
+    assert "AGENT_POOL_TAG is set" in line
+    assert "hand the work back to the caller" in line

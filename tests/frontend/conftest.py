@@ -94,6 +94,14 @@ class CannedPool:
     def client_lost(self, task: Task) -> None:
         self.lost.append(task)
 
+    @property
+    def name(self) -> str:
+        return "canned"
+
+    @property
+    def warnings(self) -> list[str]:
+        return ["a warning"]
+
     def define(self, name: str) -> object:
         raise PoolError(TaskError("unknown_agent", f"{name} has no file."))
 

@@ -167,6 +167,23 @@ async def test_a_group_over_its_intensity_takes_down_its_agents_and_nothing_else
         assert text_of(await client.call("invoke", agent="outside", task="[[say fine]]")) == "fine"
 
 
+async def test_who_asks_for_a_down_agent_is_told_when_it_is_started_again(
+    project: Project,
+) -> None:
+    project.write_config(STRICT)
+    async with project.connect() as client:
+        os.kill(await warm(client, "one"), signal.SIGKILL)
+        await state(client, "two", "down")
+
+        refused = await client.call("invoke", agent="one", task="hello")
+        status = await project.run("status")
+
+    assert "; it is started again in 3" in text_of(refused)
+    assert 3500 < refused["_meta"]["started_again_in_s"] <= 3600
+    assert status.returncode == 1
+    assert "down: one, two; agent-pool tail says why" in status.stdout
+
+
 async def test_a_reset_of_one_brings_its_whole_group_back(project: Project) -> None:
     project.write_config(STRICT)
     async with project.connect() as client:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from supervisor.agents import AgentDefinition, Origin
 from supervisor.place import VARIABLES, settled_variables
-from supervisor.pool import PoolError, TaskError
+from supervisor.pool import Config, ConfigFiles, PoolError, TaskError
 from supervisor.pool.launch import (
     PASSED_ON,
     PASSED_ON_PREFIXES,
@@ -23,9 +23,13 @@ from supervisor.pool.launch import (
     CliFinder,
     arguments,
     environment,
+    ignored_bypass,
+    passed_on,
     permission_mode,
+    role,
 )
 
+SHIPPED: Final = Path(__file__).resolve().parents[2] / "config" / "pool.toml"
 AGENT: Final = AgentDefinition(
     name="a",
     description="",
@@ -61,25 +65,35 @@ VALUES = st.text(st.characters(exclude_characters="\0"), max_size=5)
 
 @given(st.dictionaries(NAMES, VALUES))
 def test_nothing_outside_the_allow_list_passes(environ: dict[str, str]) -> None:
-    passed = environment(environ, "acceptEdits").keys() - SETTINGS.keys()
+    passed = passed_on(environ)
 
     assert all(name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES) for name in passed)
 
 
 @pytest.mark.parametrize("name", OURS)
-@pytest.mark.parametrize("mode", ["default", "acceptEdits", "plan", "dontAsk"])
-def test_what_is_ours_the_sessions_or_the_clients_does_not_pass(name: str, mode: str) -> None:
-    assert name not in environment({name: "x"}, mode)
+def test_what_is_ours_the_sessions_or_the_clients_does_not_pass(name: str) -> None:
+    assert passed_on({name: "x"}) == {}
 
 
 @pytest.mark.parametrize("name", PASSED)
 def test_what_the_cli_needs_and_logs_in_with_passes_unchanged(name: str) -> None:
-    assert environment({name: "a value"}, "acceptEdits")[name] == "a value"
+    assert passed_on({name: "a value"}) == {name: "a value"}
+
+
+def test_variables_that_an_agent_is_to_have_pass_by_name_or_by_their_beginning() -> None:
+    environ = {"MY_TOKEN": "1", "MINE": "2", "X_A": "3", "X_B": "4", "Y": "5"}
+
+    assert passed_on(environ, ["MY_TOKEN", "X_*"]) == {"MY_TOKEN": "1", "X_A": "3", "X_B": "4"}
+
+
+@pytest.mark.parametrize("name", ["AGENT_POOL_TAG", "CLAUDECODE", "IS_SANDBOX", "CLAUDE_CLI"])
+def test_what_is_ours_does_not_pass_whoever_asks_for_it(name: str) -> None:
+    assert passed_on({name: "x"}, [name]) == {}
 
 
 @given(st.dictionaries(st.sampled_from([*SETTINGS, *OURS]), VALUES))
 def test_our_settings_hold_whatever_the_environment_says(environ: dict[str, str]) -> None:
-    assert environment(environ, "acceptEdits") == SETTINGS
+    assert environment(passed_on(environ), "acceptEdits") == SETTINGS
 
 
 @pytest.mark.parametrize(
@@ -96,7 +110,9 @@ def test_is_sandbox_is_set_for_root_that_bypasses_permissions_and_only_then(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: uid)
 
-    assert environment({"IS_SANDBOX": "yes"}, mode).get("IS_SANDBOX") == expected
+    env = environment(passed_on({"IS_SANDBOX": "yes"}), mode)
+
+    assert env.get("IS_SANDBOX") == expected
 
 
 # arguments
@@ -185,6 +201,117 @@ def test_the_same_definition_gives_the_same_arguments(model: str) -> None:
     )
 
 
+# what pool.toml says of it
+
+
+def config(text: str, tmp_path: Path) -> Config:
+    path = tmp_path / "pool.toml"
+    path.write_text(text)
+    return ConfigFiles(SHIPPED, (path,)).load()
+
+
+def started(definition: AgentDefinition, text: str, tmp_path: Path) -> dict[str, str | None]:
+    """The options of an agent with a pool.toml."""
+    return options(role(definition, config(text, tmp_path), Path("/project"), trusted=False))
+
+
+SAYS_ALL: Final = replace(
+    AGENT, tools=("Read",), model="opus", permission_mode="plan", disallowed_tools=("Write",)
+)
+
+
+def test_what_pool_toml_leaves_open_the_definition_says(tmp_path: Path) -> None:
+    assert started(SAYS_ALL, "", tmp_path) == options(SAYS_ALL)
+
+
+def test_what_the_defaults_say_holds_where_the_definition_is_silent(tmp_path: Path) -> None:
+    text = '[defaults.agent]\nmodel = "haiku"\neffort = "low"\ntools = ["Read", "Bash"]\n'
+
+    given = started(AGENT, text, tmp_path)
+
+    assert (given["--model"], given["--effort"], given["--tools"]) == ("haiku", "low", "Read,Bash")
+    assert "--allowedTools" not in given
+
+
+def test_the_defaults_do_not_come_before_a_definition(tmp_path: Path) -> None:
+    given = started(SAYS_ALL, '[defaults.agent]\nmodel = "haiku"\ntools = []\n', tmp_path)
+
+    assert (given["--model"], given["--tools"]) == ("opus", "Read")
+
+
+def test_an_agents_own_table_comes_before_its_definition(tmp_path: Path) -> None:
+    given = started(SAYS_ALL, '[agents.a]\nmodel = "haiku"\ntools = ["Bash(ls:*)"]\n', tmp_path)
+
+    assert (given["--model"], given["--tools"], given["--allowedTools"]) == (
+        "haiku",
+        "Bash",
+        "Bash(ls:*)",
+    )
+
+
+def test_an_empty_list_in_an_agents_own_table_is_no_tools_at_all(tmp_path: Path) -> None:
+    assert started(SAYS_ALL, "[agents.a]\ntools = []\n", tmp_path)["--tools"] == ""
+
+
+def test_an_agents_own_permission_mode_comes_before_its_definitions(tmp_path: Path) -> None:
+    said = config('[agents.a]\npermission_mode = "dontAsk"\n', tmp_path)
+
+    made = role(SAYS_ALL, said, Path("/project"), trusted=False)
+
+    assert permission_mode(made, said.agent("a").permission_mode) == "dontAsk"
+
+
+def test_what_either_denies_is_denied(tmp_path: Path) -> None:
+    given = started(SAYS_ALL, '[defaults.agent]\ndisallowed_tools = ["Bash"]\n', tmp_path)
+
+    assert given["--disallowedTools"] == "Write,Bash"
+
+
+def test_extra_directories_are_opened_and_relative_ones_start_in_the_project(
+    tmp_path: Path,
+) -> None:
+    said = config('[agents.a]\nextra_directories = ["docs", "/srv/data"]\n', tmp_path)
+
+    words = arguments(role(AGENT, said, Path("/project"), False), "plan", Capabilities())
+
+    assert words[-4:] == ["--add-dir", "/project/docs", "--add-dir", "/srv/data"]
+
+
+def test_extra_arguments_come_last_as_they_are(tmp_path: Path) -> None:
+    said = config('[agents.a]\nextra_arguments = ["--betas", "x y"]\n', tmp_path)
+
+    words = arguments(role(AGENT, said, Path("/project"), False), "plan", Capabilities())
+
+    assert words[-2:] == ["--betas", "x y"]
+
+
+def test_an_effort_that_the_binary_refused_is_left_out(tmp_path: Path) -> None:
+    said = config('[agents.a]\neffort = "low"\n', tmp_path)
+    refused = Capabilities(unknown_options={"--effort"})
+
+    assert "--effort" not in arguments(role(AGENT, said, Path("/"), False), "plan", refused)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'model = "haiku"',
+        'effort = "low"',
+        'tools = ["Read"]',
+        'disallowed_tools = ["Read"]',
+        'extra_directories = ["/srv"]',
+        'working_directory = "docs"',
+        'environment = ["MINE"]',
+        'extra_arguments = ["--x"]',
+    ],
+)
+def test_the_digest_changes_with_all_that_decides_the_process(tmp_path: Path, text: str) -> None:
+    def digest(text: str) -> str:
+        return role(AGENT, config(text, tmp_path), Path("/project"), trusted=False).digest
+
+    assert digest(f"[agents.a]\n{text}\n") != digest("") == digest("[agents.b]\nmodel = 'x'\n")
+
+
 # permission mode
 
 
@@ -216,6 +343,20 @@ def test_only_the_users_own_definition_may_bypass_permissions(
     assert permission_mode(definition, "acceptEdits") == expected
 
 
+@pytest.mark.parametrize(
+    ("origin", "expected"), [("project", "bypassPermissions"), ("AGENTS_DIR", "acceptEdits")]
+)
+def test_a_project_that_is_trusted_may_bypass_permissions(
+    tmp_path: Path, origin: Origin, expected: str
+) -> None:
+    definition = replace(AGENT, permission_mode="bypassPermissions", origin=origin)
+
+    made = role(definition, config("", tmp_path), Path("/project"), trusted=True)
+
+    assert permission_mode(made, "acceptEdits") == expected
+    assert (ignored_bypass(made) is None) == (expected == "bypassPermissions")
+
+
 def test_a_configured_bypass_holds_for_an_agent_that_says_nothing() -> None:
     assert permission_mode(AGENT, "bypassPermissions") == "bypassPermissions"
 
@@ -245,6 +386,35 @@ def test_without_the_variable_claude_is_looked_for_on_the_path(tmp_path: Path) -
     claude = program(tmp_path / "bin" / "claude")
 
     assert find(path=str(tmp_path / "bin")).argv == (str(claude),)
+
+
+def test_a_command_of_pool_toml_is_found_where_the_variable_is_silent(tmp_path: Path) -> None:
+    mine = program(tmp_path / "bin" / "mine")
+    finder = CliFinder({"PATH": str(tmp_path / "bin")}).otherwise("mine --flag", tmp_path)
+
+    assert finder.find().argv == (str(mine), "--flag")
+
+
+def test_the_variable_comes_before_a_command_of_pool_toml(tmp_path: Path) -> None:
+    claude = program(tmp_path / "claude")
+    finder = CliFinder({"CLAUDE_CLI": str(claude)}).otherwise("mine", tmp_path)
+
+    assert finder.find().argv == (str(claude),)
+
+
+def test_a_relative_path_in_a_command_of_pool_toml_starts_in_the_project(tmp_path: Path) -> None:
+    mine = program(tmp_path / "bin" / "mine")
+
+    assert CliFinder({}).otherwise("./bin/mine", tmp_path).find().argv == (str(mine),)
+
+
+def test_what_a_binary_taught_is_known_under_every_command(tmp_path: Path) -> None:
+    finder = CliFinder({"CLAUDE_CLI": str(program(tmp_path / "claude"))})
+    finder.capabilities(finder.find()).rewind = True
+
+    other = finder.otherwise("mine", tmp_path)
+
+    assert other.capabilities(other.find()).rewind is True
 
 
 def test_a_cli_that_is_nowhere_is_told_with_what_to_do(tmp_path: Path) -> None:
@@ -436,4 +606,4 @@ def test_a_cli_that_is_installed_later_is_found_then(tmp_path: Path) -> None:
 def test_how_the_context_is_reset_is_told_in_words(
     rewind: bool | None, clear: bool | None, words: str
 ) -> None:
-    assert Capabilities(rewind, clear).reset_by() == words
+    assert Capabilities(rewind=rewind, clear=clear).reset_by() == words

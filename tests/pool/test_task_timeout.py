@@ -13,9 +13,7 @@ SHIPPED: Final = Path(__file__).resolve().parents[2] / "config" / "pool.toml"
 
 def pool(tmp_path: Path, **environ: str) -> Pool:
     folders = Folders.resolve(tmp_path, environ, tmp_path, tmp_path)
-    return Pool(
-        tmp_path, environ, ConfigFiles(SHIPPED, None, ()), folders, lambda event: None, "mark"
-    )
+    return Pool(tmp_path, environ, ConfigFiles(SHIPPED), folders, lambda event: None, "mark")
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "soon", "30s", " 5", "٣", "1e3", "9" * 400])

@@ -1,0 +1,181 @@
+"""`agent-pool check`: everything that is written down, checked at once, and nothing started."""
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from supervisor.agents import AgentDefinition, BrokenDefinition, Catalogue, Finding, Folders
+from supervisor.cli._agent_cli import look_at_cli, look_at_login
+from supervisor.cli._report import Found, Report, Severity, missing_rights
+from supervisor.place import PlaceError, built_in, find_place
+from supervisor.pool.config import ConfigError, ConfigFiles, Loaded, Problem, task_timeout_s
+from supervisor.pool.config.problems import dotted
+from supervisor.pool.launch import CliFinder, folder_of, ignored_bypass, permission_mode, role
+from supervisor.pool.trust import TrustError, is_trusted, trusted_roots
+
+
+def check(root: str, environ: Mapping[str, str], strict: bool, as_json: bool) -> int:
+    """Print all that is wrong; 0: no error, 1: warnings (with `strict`), 2: errors.
+
+    Args:
+        root: the project.
+        environ: what a pool would be started with.
+        strict: warnings count.
+        as_json: print one JSON object.
+    """
+    return _Check(Path(root), environ).report().tell(root, strict, as_json)
+
+
+class _Check:
+    def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
+        self._root = root
+        self._environ = environ
+        self._report = Report()
+        shipped = Path(built_in()) / "config" / "pool.toml"
+        self._files = ConfigFiles.find(root, environ, shipped)
+        self._loaded = self._load()
+        home = Path(environ.get("HOME") or Path.home())
+        self._catalogue = Catalogue(Folders.resolve(root, environ, home, Path(built_in())))
+
+    def report(self) -> Report:
+        self._check_variables()
+        self._check_files()
+        agents = self._check_definitions()
+        self._check_folders(agents)
+        self._check_clis(agents)
+        self._check_state()
+        return self._report
+
+    # pool.toml
+
+    def _load(self) -> Loaded:
+        try:
+            loaded = self._files.read()
+        except ConfigError as error:
+            self._tell([*error.problems, *error.warnings])
+            # So that everything else can still be looked at.
+            return ConfigFiles(self._files.built_in).read()
+        self._tell(loaded.warnings)
+        return loaded
+
+    def _tell(self, problems: Iterable[Problem]) -> None:
+        for one in problems:
+            found = Found(one.severity, one.message, str(one.path), one.line, one.key or None)
+            self._report.found.append(found)
+
+    def _check_variables(self) -> None:
+        try:
+            task_timeout_s(self._environ)
+        except ConfigError as error:
+            self._tell(error.problems)
+
+    def _check_files(self) -> None:
+        for path in self._files.all:
+            if path != self._files.built_in and _others_may_write(path):
+                why = "others may write this file, and with it say what runs as you"
+                self._report.warn(f"{why}: chmod go-w {path}", path=str(path))
+        try:
+            trusted_roots(self._environ)
+        except TrustError as error:
+            self._report.error(str(error))
+
+    # agents
+
+    def _check_definitions(self) -> list[AgentDefinition]:
+        """Note what is wrong with definitions and what belongs to them; returns the sound ones."""
+        self._tell_findings(self._catalogue.folder_findings())
+        entries = self._catalogue.all()
+        for entry in entries:
+            if isinstance(entry, BrokenDefinition):
+                self._tell_findings(entry.findings)
+            else:
+                self._tell_findings(entry.warnings)
+        self._tell(self._loaded.undefined({entry.name for entry in entries}))
+        agents = [entry for entry in entries if isinstance(entry, AgentDefinition)]
+        for agent in agents:
+            self._check_mode(agent)
+        broken_ones = len(entries) - len(agents)
+        self._report.note(f"{len(agents)} can be used, {broken_ones} cannot", "agents")
+        return agents
+
+    def _tell_findings(self, findings: Iterable[Finding]) -> None:
+        for one in findings:
+            found = Found(one.severity, one.message, str(one.path), one.line, one.key)
+            self._report.found.append(found)
+
+    def _check_mode(self, agent: AgentDefinition) -> None:
+        config = self._loaded.config
+        made = role(agent, config, self._root, is_trusted(self._root, self._environ))
+        if (refused := ignored_bypass(made)) is not None:
+            self._report.warn(refused.removeprefix(f"{agent.source}: "), path=str(agent.source))
+        mode = permission_mode(made, config.agent(agent.name).permission_mode)
+        if mode == "bypassPermissions":
+            self._report.note(
+                "runs without asking for any permission", dotted(("agents", agent.name))
+            )
+
+    def _check_folders(self, agents: list[AgentDefinition]) -> None:
+        for agent in agents:
+            said = self._loaded.config.agent(agent.name)
+            if said.working_directory:
+                self._check_folder(agent.name, "working_directory", said.working_directory)
+            for folder in said.extra_directories:
+                self._check_folder(agent.name, "extra_directories", folder)
+
+    def _check_folder(self, agent: str, key: str, said: str) -> None:
+        folder = folder_of(said, self._root)
+        if folder.is_dir() and os.access(folder, os.R_OK | os.X_OK):
+            return
+        why = "may not be read by you" if folder.is_dir() else "is no folder"
+        origin = self._loaded.origin(("agents", agent, key))
+        message = f"{folder} {why}; make it, or name another one"
+        severity: Severity = "error" if key == "working_directory" else "warning"
+        name = dotted(("agents", agent, key))
+        self._report.found.append(Found(severity, message, str(origin.path), origin.line, name))
+
+    # the CLI and the machine's part
+
+    def _check_clis(self, agents: list[AgentDefinition]) -> None:
+        finder = CliFinder(self._environ)
+        if self._environ.get("CLAUDE_CLI"):
+            found = [look_at_cli(finder, "CLAUDE_CLI", "environment", self._report)]
+        else:
+            found = []
+            for command, name in self._commands(agents).items():
+                at = ("agents", name, "command") if name else ("defaults", "agent", "command")
+                origin = self._loaded.origin(at)
+                # The built-in file is nobody's to mend.
+                path = None if origin.path == self._files.built_in else str(origin)
+                one = finder.otherwise(command, self._root)
+                found.append(look_at_cli(one, dotted(at), path, self._report))
+        if any(cli is not None and cli.version is not None for cli in found):
+            look_at_login(self._environ, self._root, self._report)
+
+    def _commands(self, agents: list[AgentDefinition]) -> dict[str, str]:
+        """Every CLI that is to be used, and an agent that uses it; empty: all without their own."""
+        config = self._loaded.config
+        usual = [agent for agent in agents if "command" not in config.own(agent.name)]
+        commands = {config.defaults.agent.command: ""} if usual else {}
+        for agent in agents:
+            commands.setdefault(config.agent(agent.name).command, agent.name)
+        return commands or {config.defaults.agent.command: ""}
+
+    def _check_state(self) -> None:
+        try:
+            place = find_place(str(self._root), self._environ)
+        except PlaceError as error:
+            self._report.error(str(error))
+            return
+        why = missing_rights(place.folder)
+        if why is not None:
+            advice = "make it writable, or set XDG_STATE_HOME, or state_folder in your pool.toml"
+            self._report.error(f"the state folder {place.folder} cannot be used: {why}; {advice}")
+
+
+def _others_may_write(path: Path) -> bool:
+    try:
+        facts = path.stat()
+    except OSError:
+        return False
+    return bool(facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH))

@@ -1,0 +1,43 @@
+"""pool.toml: typed, frozen, checked whole before anything starts.
+
+Several files may each say a part: what an earlier one leaves open, a later one fills, and the
+built-in `config/pool.toml`, which holds every key, comes last. Every finding names its file,
+line, key and value, and what is allowed. `ConfigFiles` knows the places, `Config` is what holds.
+"""
+
+from supervisor.pool.config.files import ConfigFiles, Loaded
+from supervisor.pool.config.merge import Origin
+from supervisor.pool.config.problems import ConfigError, Problem
+from supervisor.pool.config.quantities import parse_duration, parse_size
+from supervisor.pool.config.tables import (
+    AgentTable,
+    BackoffTable,
+    Config,
+    Defaults,
+    GroupTable,
+    LedgerTable,
+    LogsTable,
+    PoolTable,
+    SupervisorTable,
+)
+from supervisor.pool.config.variables import task_timeout_s
+
+__all__ = [
+    "AgentTable",
+    "BackoffTable",
+    "Config",
+    "ConfigError",
+    "ConfigFiles",
+    "Defaults",
+    "GroupTable",
+    "LedgerTable",
+    "Loaded",
+    "LogsTable",
+    "Origin",
+    "PoolTable",
+    "Problem",
+    "SupervisorTable",
+    "parse_duration",
+    "parse_size",
+    "task_timeout_s",
+]
