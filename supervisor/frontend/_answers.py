@@ -12,7 +12,7 @@ from typing import Any
 import mcp_types
 from pydantic import BaseModel
 
-from supervisor.pool import Pool, PoolError, Task, TaskError, TaskResult
+from supervisor.pool import Pool, PoolError, Task, TaskError, TaskResult, digest, part, parts
 
 
 def error_result(
@@ -61,7 +61,37 @@ def task_result(pool: Pool, task: Task) -> mcp_types.CallToolResult:
         "usage": asdict(outcome.usage),
         "cost_usd": outcome.cost_usd,
     }
-    return prose_result(outcome.text + _refusals(pool, task, outcome), meta)
+    if not outcome.is_kept:
+        return error_result(_gone(task), meta)
+    reply = outcome.text
+    if task.is_long(reply):
+        meta |= {"reply_bytes": len(reply.encode("utf-8", "surrogatepass"))}
+        meta |= {"reply_path": task.reply_path, "parts": parts(reply)}
+        reply = digest(reply, task.reply_path, task.id)
+    return prose_result(reply + _refusals(pool, task, outcome), meta)
+
+
+def part_result(task: Task, number: int) -> mcp_types.CallToolResult:
+    """One part of the reply of a task that has ended well."""
+    outcome = task.outcome
+    assert isinstance(outcome, TaskResult)
+    meta = {"task_id": task.id, "agent": task.agent, "part": number, "parts": parts(outcome.text)}
+    if not outcome.is_kept:
+        return error_result(_gone(task), meta)
+    try:
+        text = part(outcome.text, number)
+    except ValueError as error:
+        wrong = TaskError("invalid_arguments", f"part: {error}.", "Ask for one of these.")
+        return error_result(wrong, meta)
+    return prose_result(text, meta)
+
+
+def _gone(task: Task) -> TaskError:
+    return TaskError(
+        "reply_not_kept",
+        f"the task {task.id} ended with a result, and its text is kept no longer.",
+        "texts_for and texts_total under [ledger] in pool.toml say how long texts are kept.",
+    )
 
 
 def _refusals(pool: Pool, task: Task, result: TaskResult) -> str:

@@ -49,6 +49,17 @@ ConversationName = Annotated[
         "task begins afresh.",
     ),
 ]
+ReplyForm = Annotated[
+    Literal["auto", "full"],
+    Field(
+        default="auto",
+        description="full: all of a long answer; else it goes into a file and you get a digest.",
+    ),
+]
+ReplyLimit = Annotated[
+    int | None,
+    Field(default=None, ge=1, description="Bytes above which an answer is long (16,000)."),
+]
 TaskId = Annotated[str, Field(min_length=1, description="As `submit` gives it.")]
 
 
@@ -60,6 +71,8 @@ class SubmitArguments(Arguments):
     timeout_s: Timeout
     priority: Urgency
     conversation: ConversationName
+    reply: ReplyForm
+    reply_limit: ReplyLimit
 
 
 class InvokeArguments(SubmitArguments):
@@ -82,6 +95,7 @@ class OneOfMany(Arguments):
     agent: AgentName
     task: TaskText
     timeout_s: Timeout
+    reply: ReplyForm
 
 
 class InvokeManyArguments(Arguments):
@@ -122,6 +136,11 @@ class TaskArguments(Arguments):
 class ResultArguments(TaskArguments):
     """Arguments of `result`."""
 
+    part: Annotated[
+        int | None,
+        Field(default=None, ge=1, description="One part of a long answer, 1 for the first."),
+    ]
+
 
 class TasksArguments(Arguments):
     """Arguments of `tasks`."""
@@ -132,6 +151,19 @@ class TasksArguments(Arguments):
         Field(default=None, description="Only those in this state."),
     ]
     limit: Annotated[int, Field(default=20, ge=1, le=1000, description="The newest so many.")]
+
+
+class StatsArguments(Arguments):
+    """Arguments of `stats`."""
+
+    by: Annotated[
+        Literal["pool", "agent", "conversation", "day"],
+        Field(default="agent", description="What figures are told apart by."),
+    ]
+    days: Annotated[
+        float, Field(default=7, gt=0, le=3650, description="How far back, in days of 24 hours.")
+    ]
+    agent: Annotated[str | None, Field(default=None, description="Only this agent's.")]
 
 
 class AgentArguments(Arguments):

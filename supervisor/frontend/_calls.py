@@ -1,9 +1,11 @@
 """What the tools do: each call is put to the pool, and its answer is awaited."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import mcp_types
@@ -13,6 +15,7 @@ from mcp.server.context import ServerRequestContext
 from supervisor.frontend._answers import (
     clean,
     error_result,
+    part_result,
     prose_result,
     record_result,
     task_result,
@@ -25,6 +28,7 @@ from supervisor.frontend._arguments import (
     OneOfMany,
     ResetArguments,
     ResultArguments,
+    StatsArguments,
     SubmitArguments,
     TaskArguments,
     TasksArguments,
@@ -32,17 +36,20 @@ from supervisor.frontend._arguments import (
 )
 from supervisor.frontend._records import (
     AgentRecord,
+    DurationsRecord,
     ListRecord,
     ReadyRecord,
     ResetRecord,
+    StatsRecord,
+    StatsRow,
     SubmittedRecord,
     TaskRow,
     TasksRecord,
     TreeRecord,
     TreeRow,
 )
-from supervisor.ledger import TaskFilter
-from supervisor.pool import Pool, PoolError, Task, TaskError
+from supervisor.ledger import Durations, Stats, TaskFilter
+from supervisor.pool import Pool, PoolError, Task, TaskError, TaskResult
 
 PROGRESS_EVERY_S = 5.0
 """Seconds after which progress is reported though nothing changed."""
@@ -118,7 +125,13 @@ async def invoke_many(pool: Pool, arguments: InvokeManyArguments, context: Conte
 
 async def _one_of_many(pool: Pool, one: OneOfMany, running: list[Task]) -> Answer:
     try:
-        task = await pool.submit(one.agent, one.task, one.timeout_s, caller=CLIENT.get().name)
+        task = await pool.submit(
+            one.agent,
+            one.task,
+            one.timeout_s,
+            caller=CLIENT.get().name,
+            reply_limit=0 if one.reply == "full" else None,
+        )
     except PoolError as refused:
         return error_result(refused.error, {"agent": one.agent})
     running.append(task)
@@ -183,6 +196,9 @@ async def result(pool: Pool, arguments: ResultArguments, context: Context) -> An
             times,
         )
         return error_result(error, {"task_id": task.id, "agent": task.agent})
+    await pool.recorded(task)
+    if arguments.part is not None and isinstance(task.outcome, TaskResult):
+        return part_result(task, arguments.part)
     return task_result(pool, task)
 
 
@@ -199,6 +215,14 @@ async def tasks(pool: Pool, arguments: TasksArguments, context: Context) -> Answ
     wanted = TaskFilter(agent=arguments.agent, state=arguments.state)
     found = await pool.tasks(wanted, arguments.limit)
     return record_result(TasksRecord(tasks=[_row(task) for task in found]))
+
+
+async def stats(pool: Pool, arguments: StatsArguments, context: Context) -> Answer:
+    """Tokens, costs, outcomes and durations."""
+    since = time.time() - arguments.days * 86_400
+    found = await pool.stats(arguments.by, since, arguments.agent)
+    told = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
+    return record_result(StatsRecord(since=told, stats=[_stats_row(one) for one in found]))
 
 
 async def warmup(pool: Pool, arguments: AgentArguments, context: Context) -> Answer:
@@ -233,6 +257,7 @@ async def _submitted(pool: Pool, arguments: SubmitArguments, *, background: bool
         caller=CLIENT.get().name,
         priority=arguments.priority,
         conversation=arguments.conversation,
+        reply_limit=0 if arguments.reply == "full" else arguments.reply_limit,
         background=background,
     )
 
@@ -256,6 +281,34 @@ def _runs_on(task: Task) -> str:
     return (
         f"[agent-pool] The task goes on in the background under the id {task.id} "
         f"({task.agent}: {task.doing.value}). Wait for it with wait, then ask for its result."
+    )
+
+
+def _stats_row(one: Stats) -> StatsRow:
+    return StatsRow(
+        agent=one.agent,
+        conversation=one.conversation,
+        day=one.day,
+        tasks=one.tasks,
+        outcomes=dict(one.outcomes),
+        input_tokens=one.usage.input_tokens,
+        output_tokens=one.usage.output_tokens,
+        cache_read_tokens=one.usage.cache_read_tokens,
+        cache_written_tokens=one.usage.cache_written_tokens,
+        cached_share=one.cached_share,
+        cost_usd=one.cost_usd,
+        cost_is_lower_bound=one.cost_is_lower_bound,
+        waited=_durations(one.waited),
+        ran=_durations(one.ran),
+    )
+
+
+def _durations(one: Durations) -> DurationsRecord:
+    return DurationsRecord(
+        mean_s=round(one.mean_s, 3),
+        p50_s=round(one.p50_s, 3),
+        p90_s=round(one.p90_s, 3),
+        p99_s=round(one.p99_s, 3),
     )
 
 

@@ -158,3 +158,40 @@ class TasksRecord(BaseModel):
     """What `wait` and `tasks` return."""
 
     tasks: list[TaskRow]
+
+
+class DurationsRecord(BaseModel):
+    """How long something took."""
+
+    mean_s: float
+    p50_s: float
+    p90_s: float
+    p99_s: float
+
+
+class StatsRow(BaseModel):
+    """Figures in what `stats` returns."""
+
+    agent: str | None
+    conversation: str | None
+    day: str | None
+    tasks: int
+    outcomes: Annotated[dict[str, int], Field(description="How often each outcome came.")]
+    input_tokens: Annotated[int, Field(description="Not read from the cache or written to it.")]
+    output_tokens: int
+    cache_read_tokens: int
+    cache_written_tokens: int
+    cached_share: Annotated[
+        float | None, Field(description="Of all input tokens, those served from the cache.")
+    ]
+    cost_usd: float
+    cost_is_lower_bound: bool
+    waited: DurationsRecord
+    ran: DurationsRecord
+
+
+class StatsRecord(BaseModel):
+    """What `stats` returns."""
+
+    since: Annotated[str, Field(description="UTC.")]
+    stats: list[StatsRow]

@@ -17,6 +17,7 @@ from supervisor.frontend._arguments import (
     NoArguments,
     ResetArguments,
     ResultArguments,
+    StatsArguments,
     SubmitArguments,
     TaskArguments,
     TasksArguments,
@@ -27,6 +28,7 @@ from supervisor.frontend._records import (
     ListRecord,
     ReadyRecord,
     ResetRecord,
+    StatsRecord,
     SubmittedRecord,
     TaskRow,
     TasksRecord,
@@ -283,6 +285,21 @@ TOOLS = {
                 open_world_hint=False,
             ),
             call=_calls.tasks,
+            listed=False,
+        ),
+        Tool(
+            name="stats",
+            title="Show tokens and costs",
+            description=(
+                "Tokens by kind, the share served from the prompt cache, costs, outcomes and "
+                "durations of the tasks of the last days, by agent, conversation or day."
+            ),
+            arguments=StatsArguments,
+            result=StatsRecord,
+            annotations=mcp_types.ToolAnnotations(
+                read_only_hint=True, idempotent_hint=True, open_world_hint=False
+            ),
+            call=_calls.stats,
             listed=False,
         ),
         Tool(

@@ -6,6 +6,7 @@ agent's process; an `AgentProcess` is that process and the conversation with it.
 """
 
 from supervisor.pool.config import Config, ConfigError, ConfigFiles
+from supervisor.pool.digests import digest, part, parts
 from supervisor.pool.events import PoolEvent
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
 from supervisor.pool.pool import Pool
@@ -24,4 +25,7 @@ __all__ = [
     "TaskResult",
     "TemporaryFolders",
     "agent_of",
+    "digest",
+    "part",
+    "parts",
 ]

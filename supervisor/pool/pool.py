@@ -385,6 +385,8 @@ class Pool:
         task = self._book.find(task_id) or await self._journal.find(task_id)
         if task is None:
             raise PoolError(unknown_task_error(task_id))
+        if task.recorder is None and task.reply_path is not None:
+            task.reply_limit = 1  # it was long when it ended
         return task
 
     async def recorded(self, task: Task) -> None:

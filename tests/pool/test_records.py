@@ -157,3 +157,54 @@ async def test_a_day_that_has_cost_too_much_takes_no_more_tasks(project: Project
         assert first["_meta"]["cost_usd"] > 0.000001
         assert second["_meta"]["code"] == "budget_exceeded"
         assert text(other) == "x"
+
+
+async def test_a_long_reply_is_a_digest_with_a_file_and_parts(project: Project) -> None:
+    async with project.connect() as client:
+        answer = await client.call("invoke", agent="one", task="[[size 100000]]")
+        meta = answer["_meta"]
+        assert len(text(answer)) < 5_000
+        path = trio.Path(meta["reply_path"])
+        whole = await path.read_text()
+        assert len(whole) == meta["reply_bytes"] == 100_000
+        assert (await path.stat()).st_mode & 0o777 == 0o600
+        parts = [
+            text(await client.call("result", task_id=meta["task_id"], part=number))
+            for number in range(1, meta["parts"] + 1)
+        ]
+        assert "".join(parts) == whole
+        beyond = await client.call("result", task_id=meta["task_id"], part=meta["parts"] + 1)
+        assert beyond["_meta"]["code"] == "invalid_arguments"
+    await project.run("stop")
+    async with project.connect() as client:
+        assert text(await client.call("result", task_id=meta["task_id"])) == text(answer)
+
+
+async def test_a_long_reply_is_whole_where_that_is_asked_for(project: Project) -> None:
+    async with project.connect() as client:
+        call: dict[str, Any] = {"agent": "one", "task": "[[size 100000]]"}
+        assert len(text(await client.call("invoke", **call, reply="full"))) == 100_000
+        many = await client.call("invoke_many", tasks=[{**call, "reply": "full"}, call])
+
+        sizes = [len(block["text"]) for block in many["content"]]
+        assert sizes[0] > 100_000 > 5_000 > sizes[1]
+
+
+async def test_a_short_reply_is_long_where_the_caller_says_so(project: Project) -> None:
+    async with project.connect() as client:
+        call: dict[str, Any] = {"agent": "one", "task": "[[size 9000]]"}
+        assert len(text(await client.call("invoke", **call))) == 9_000
+        assert len(text(await client.call("invoke", **call, reply_limit=8_000))) < 5_000
+
+
+async def test_stats_tell_tokens_costs_and_outcomes(project: Project) -> None:
+    async with project.connect() as client:
+        for task in ("[[say x]]", "[[say y]]", "[[crash 3]]"):
+            await client.call("invoke", agent="one", task=task)
+        rows = (await client.call("stats", by="agent"))["structuredContent"]["stats"]
+
+        (row,) = rows
+        assert (row["agent"], row["tasks"]) == ("one", 3)
+        assert row["outcomes"] == {"result": 2, "agent_crashed": 1}
+        assert row["output_tokens"] > 0
+        assert row["cost_usd"] > 0
