@@ -73,8 +73,12 @@ def refuse(message: str) -> int:
     return 1
 
 
-def join_or_start(environ: "Mapping[str, str]", cwd: str) -> socket.socket:
+def join_or_start(
+    environ: "Mapping[str, str]", cwd: str, root: str | None = None
+) -> socket.socket:
     """A connection to the pool of this project, on which hello has been said and answered.
+
+    The project is that of `cwd`, or `root`.
 
     Raises:
         PoolRefusedError: no pool can be had, or the one that runs is set differently.
@@ -85,7 +89,7 @@ def join_or_start(environ: "Mapping[str, str]", cwd: str) -> socket.socket:
             "an agent of a pool may not start or join a pool: this process was started by one "
             f"({place.TAG} is set)"
         )
-    where = place.Place(place.find_root(environ, cwd), environ)
+    where = place.Place(root or place.find_root(environ, cwd), environ)
     where.prepare()
     variables = place.settled_variables(environ, cwd)
     deadline = time.monotonic() + START_DEADLINE_S
