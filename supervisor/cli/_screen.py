@@ -116,6 +116,7 @@ class StatusLine:
         self._stream = stream
         self._is_on = rewrites(stream)
         self._colour = colours(stream)
+        self._is_shown = False
 
     def show(self, text: str) -> None:
         """Put `text` in the place of what stood there."""
@@ -125,9 +126,11 @@ class StatusLine:
         shown = cut(visible(text), (columns(self._stream) or USUAL_COLUMNS) - 1)
         self._stream.write(f"\r\033[K{painted(shown, DIM, self._colour)}")
         self._stream.flush()
+        self._is_shown = True
 
     def clear(self) -> None:
         """Take it away."""
-        if self._is_on:
+        if self._is_shown:
             self._stream.write("\r\033[K")
             self._stream.flush()
+            self._is_shown = False
