@@ -73,9 +73,7 @@ def refuse(message: str) -> int:
     return 1
 
 
-def join_or_start(
-    environ: "Mapping[str, str]", cwd: str, root: str | None = None
-) -> socket.socket:
+def join_or_start(environ: "Mapping[str, str]", cwd: str, root: str | None = None) -> socket.socket:
     """A connection to the pool of this project, on which hello has been said and answered.
 
     The project is that of `cwd`, or `root`.

@@ -1,10 +1,13 @@
 """Progress on a terminal, and Ctrl-C."""
 
 import json
+import os
 import signal
 from collections.abc import Callable
+from contextlib import closing
 
 from tests.cli_calls.conftest import Run, Terminal
+from tests.client import Project
 
 Start = Callable[..., Terminal]
 
@@ -81,3 +84,14 @@ def test_ctrl_c_of_wait_lets_the_task_run_on(terminal: Start, run: Run) -> None:
     assert shown.end() == (130, "")
     assert run("result", task).returncode == 4
     run("cancel", task)
+
+
+def test_a_pool_that_is_killed_in_mid_call_is_status_3(lonely: Project) -> None:
+    with closing(Terminal(lonely, "invoke", "coder", "[[hang]]")) as shown:
+        shown.read_until("coder: working")
+        pid = lonely.pool_pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+        assert shown.end() == (3, "")
+    assert "the pool has gone in the middle of the call" in shown.seen
