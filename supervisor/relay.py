@@ -77,8 +77,10 @@ def refuse(message: str) -> int:
     return 1
 
 
-def join_or_start(environ: "Mapping[str, str]", cwd: str) -> socket.socket:
+def join_or_start(environ: "Mapping[str, str]", cwd: str, root: str | None = None) -> socket.socket:
     """A connection to the pool of this project, on which hello has been said and answered.
+
+    The project is that of `cwd`, or `root`.
 
     Raises:
         PoolRefusedError: no pool can be had, or the one that runs is set differently.
@@ -90,7 +92,7 @@ def join_or_start(environ: "Mapping[str, str]", cwd: str) -> socket.socket:
             f"({place.TAG} is set): {place.INSTEAD_OF_NESTING}"
         )
     variables = place.settled_variables(environ, cwd)
-    where = place.find_place(place.find_root(environ, cwd), {**environ, **variables})
+    where = place.find_place(root or place.find_root(environ, cwd), {**environ, **variables})
     where.prepare()
     deadline = time.monotonic() + START_DEADLINE_S
     while time.monotonic() < deadline:

@@ -95,6 +95,19 @@ class LineClient:
                 return _result(message)
         raise ClientError("it closed the connection")
 
+    def withdraw(self) -> None:
+        """Cancel the last request, whose wait was cut short; returns once the server knows.
+
+        It sends no answer to what was cancelled, so it is asked for another one, after which the
+        connection may be closed without being taken for a lost one.
+
+        Raises:
+            ClientError: the connection closed.
+        """
+        params = {"requestId": self._number, "reason": "cancelled by the user"}
+        self._send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
+        self.request("ping", {})
+
     def _send(self, message: dict[str, Any]) -> None:
         self._out.write(json.dumps(message).encode() + b"\n")
         self._out.flush()

@@ -16,6 +16,7 @@ from typing import Any
 from supervisor import __version__
 from supervisor.cli._client import ClientError, LineClient
 from supervisor.cli._lock import wake_reaper
+from supervisor.cli._screen import columns, mebibytes, table
 from supervisor.place import TAG, Place, hello_line, parse_hello
 
 STOP_DEADLINE_S = 60.0
@@ -209,28 +210,24 @@ def _ask(place: Place, tool: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def _table(facts: dict[str, Any]) -> str:
     rows = [("AGENT", "STATE", "PID", "MEMORY", "DONE", "FAILED", "RESTARTS", "WAITING")]
     for agent in facts["agents"]:
-        memory = agent["memory_bytes"]
         rows.append(
             (
                 agent["name"],
                 agent["state"],
                 str(agent["pid"] or "-"),
-                f"{memory / 2**20:.0f} MiB" if memory else "-",
+                mebibytes(agent["memory_bytes"]),
                 str(agent["tasks_done"]),
                 str(agent["tasks_failed"]),
                 str(agent["restarts"]),
                 str(agent["queue_length"]),
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         f"pool {facts['pid']} (version {facts['version']}) of {facts['name']}, {facts['root']}"
     ]
     if facts["down"]:
         lines.append(f"down: {', '.join(facts['down'])}; agent-pool tail says why")
-    lines += [
-        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    lines += table(rows, columns(sys.stdout))
     lines += [f"  {a['name']}: {a['error']}" for a in facts["agents"] if a["error"]]
     lines += [f"  {warning}" for a in facts["agents"] for warning in a["warnings"]]
     lines += [f"  {warning}" for warning in facts["warnings"]]

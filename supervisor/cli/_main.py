@@ -8,6 +8,7 @@ from pathlib import Path
 
 from supervisor import __version__
 from supervisor.cli import _tail
+from supervisor.cli._words import Intermixed, add_calls
 from supervisor.place import (
     PlaceError,
     find_place,
@@ -34,14 +35,16 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"agent-pool {__version__}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = top.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=Intermixed
+    )
 
-    def add(name: str, summary: str, example: str) -> argparse.ArgumentParser:
+    def add(name: str, summary: str, example: str, more: str = "") -> argparse.ArgumentParser:
         return commands.add_parser(
             name,
             help=summary,
             description=f"{summary[:1].upper()}{summary[1:]}.",
-            epilog=f"example:\n  {example}",
+            epilog=f"example:\n  {example}\n\n{more}".rstrip(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
@@ -71,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="end by itself some time after the last client and task (pool.toml: linger)",
     )
+    add_calls(add)
     for name, summary in (
         ("stop", "stop this project's pool and all its agents, and wait until they are gone"),
         (
@@ -194,7 +198,10 @@ def _add_configuration(add: _Add, add_in_project: _Add) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run one command; returns its exit status: 0 done, 1 failed, 2 wrong usage."""
+    """Run one command; returns its exit status: 0 done, 1 failed, 2 wrong usage ...
+
+    The commands that call the pool have more of them, see `_words.EXIT_STATUS`.
+    """
     arguments = parser().parse_args(argv)
     try:
         return _dispatch(arguments)
@@ -275,7 +282,11 @@ def _dispatch_in_project(arguments: argparse.Namespace) -> int:
             from supervisor.cli._start import run
 
             return run(place, environ, cwd, arguments.linger)
-    from supervisor.cli._control import status, stop, tree
+    if arguments.command in ("stop", "status", "tree"):
+        from supervisor.cli._control import status, stop, tree
 
-    command = {"stop": stop, "status": status, "tree": tree}[arguments.command]
-    return command(place, arguments.json)
+        command = {"stop": stop, "status": status, "tree": tree}[arguments.command]
+        return command(place, arguments.json)
+    from supervisor.cli._calls import call
+
+    return call(place, arguments, environ)

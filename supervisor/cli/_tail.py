@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import difflib
 import json
-import os
 import re
 import select
 import sys
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from supervisor.cli._screen import colours, painted, visible
 from supervisor.place import Place
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class _Output:
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
-        self._colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        self._colour = colours(sys.stdout)
         self._encoding = sys.stdout.encoding
         self._reader = select.poll()
         with contextlib.suppress(OSError):
@@ -165,17 +165,17 @@ def pretty(line: "LogLine", colour: bool) -> str:
     several lines stands below, indented.
     """
     if line.record is None:
-        return _visible(line.raw.decode("utf-8", "backslashreplace"))
+        return visible(line.raw.decode("utf-8", "backslashreplace"))
     record = line.record
     level = str(record.get("level", "-"))
     stamp = line.time
     shown = f"{stamp.astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3] if stamp else "-"
-    agent = _visible(str(record.get("agent", "-")))
+    agent = visible(str(record.get("agent", "-")))
     words = [
-        _painted(shown, "2", colour),
-        _painted(f"{_visible(level):<7}", _COLOURS.get(level, ""), colour),
+        painted(shown, "2", colour),
+        painted(f"{visible(level):<7}", _COLOURS.get(level, ""), colour),
         f"{agent:<16}",
-        _painted(_visible(str(record.get("event", "-"))), "1", colour),
+        painted(visible(str(record.get("event", "-"))), "1", colour),
     ]
     blocks = []
     for key, value in record.items():
@@ -184,11 +184,11 @@ def pretty(line: "LogLine", colour: bool) -> str:
         if isinstance(value, str) and "\n" in value.strip():
             blocks.append((key, value))
         else:
-            words.append(f"{_painted(f'{_visible(key)}=', '2', colour)}{_value(value)}")
+            words.append(f"{painted(f'{visible(key)}=', '2', colour)}{_value(value)}")
     lines = [" ".join(words)]
     for key, value in blocks:
-        lines.append(f"    {_visible(key)}:")
-        lines += [f"      {_visible(part)}" for part in value.rstrip().split("\n")]
+        lines.append(f"    {visible(key)}:")
+        lines += [f"      {visible(part)}" for part in value.rstrip().split("\n")]
     return "\n".join(lines)
 
 
@@ -197,19 +197,8 @@ def _value(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, str):
         is_word = value and not re.search(r"[\s\"'=]", value)
-        return _visible(value if is_word else json.dumps(value, ensure_ascii=False))
-    return _visible(json.dumps(value, ensure_ascii=False))
-
-
-def _visible(text: str) -> str:
-    """`text` with what is no printable character, but for a tab, as an escape sequence."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in text)
-
-
-def _painted(text: str, code: str, colour: bool) -> str:
-    return f"\033[{code}m{text}\033[0m" if colour and code else text
+        return visible(value if is_word else json.dumps(value, ensure_ascii=False))
+    return visible(json.dumps(value, ensure_ascii=False))
 
 
 def level(text: str) -> str:

@@ -1,0 +1,341 @@
+"""The commands that put calls to the pool, as an MCP client of it, and what they print.
+
+Standard output has the result and nothing else; what went wrong is said on standard error.
+"""
+
+import argparse
+import io
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from supervisor.cli._client import ClientError, LineClient
+from supervisor.cli._input import InputError, read_task, read_tasks
+from supervisor.cli._screen import StatusLine, columns, harmless, mebibytes, seconds, table
+from supervisor.cli._session import NoPoolError, session
+from supervisor.place import Place
+
+DONE, FAILED, MISUSED, NO_POOL, UNFINISHED = range(5)
+"""Exit statuses, as `EXIT_STATUS` of `_words` tells them."""
+
+FOR_EVER_S = 1e9
+"""What `wait` asks for where it is to wait until the end."""
+
+Result = dict[str, Any]
+"""A tool's result, as MCP gives it."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: a tool, and the way from and to a person."""
+
+    tool: str
+    """The tool that it calls."""
+    starts: bool
+    """A pool is started where none runs."""
+    asks: Callable[[argparse.Namespace], list[dict[str, Any]]]
+    """The arguments of its calls, one after the other."""
+    shows: Callable[[Result, argparse.Namespace], int]
+    """Prints what came of a call, unless it failed; returns the exit status."""
+
+
+def call(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Run one of `COMMANDS`; returns the exit status.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the call under way has been cancelled.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    command = COMMANDS[arguments.command]
+    status = DONE
+    try:
+        # Read first: no pool is started for what cannot be asked.
+        asked = command.asks(arguments)
+        with session(place, command.starts, environ) as client:
+            for one in asked:
+                result = _ask(client, command.tool, one)
+                status = max(status, _show(result, command, arguments))
+    except InputError as error:
+        _say(f"agent-pool {arguments.command}: error: {error}")
+        return MISUSED
+    except NoPoolError as error:
+        _complain({"running": False, "root": place.root, "error": str(error)}, arguments)
+        return NO_POOL
+    return status
+
+
+def _ask(client: LineClient, tool: str, asked: dict[str, Any]) -> Result:
+    line = StatusLine(sys.stderr)
+    given = {name: value for name, value in asked.items() if value is not None}
+    try:
+        return client.call(tool, given, line.show)
+    except (OSError, ValueError, ClientError) as error:
+        raise NoPoolError(f"the pool has gone in the middle of the call: {error}") from error
+    finally:
+        line.clear()
+
+
+def _show(result: Result, command: Command, arguments: argparse.Namespace) -> int:
+    if not result.get("isError") or "outcomes" in _meta(result):
+        return command.shows(result, arguments)
+    meta = _meta(result)
+    if arguments.json:
+        print(json.dumps({"error": _text(result), **meta}))
+    else:
+        _say(harmless(_text(result), sys.stderr))
+    return UNFINISHED if meta.get("code") == "task_running" else FAILED
+
+
+def _complain(facts: dict[str, Any], arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        print(json.dumps(facts))
+    else:
+        _say(f"agent-pool: {facts['error']}")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _text(result: Result) -> str:
+    return "\n".join(str(block.get("text", "")) for block in result["content"])
+
+
+def _meta(result: Result) -> dict[str, Any]:
+    return dict(result.get("_meta") or {})
+
+
+# What is asked
+
+
+def _task(given: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "agent": given.agent,
+        "task": read_task(given.task),
+        "timeout_s": given.timeout,
+        "priority": given.priority,
+        "conversation": given.conversation,
+        "reply": "full",
+    }
+
+
+def _invoke(given: argparse.Namespace) -> list[dict[str, Any]]:
+    return [_task(given) | {"if_longer_than_s": given.if_longer_than}]
+
+
+def _invoke_many(given: argparse.Namespace) -> list[dict[str, Any]]:
+    return [{"tasks": read_tasks(given.file), "max_parallel": given.max_parallel}]
+
+
+def _submit(given: argparse.Namespace) -> list[dict[str, Any]]:
+    return [_task(given)]
+
+
+def _wait(given: argparse.Namespace) -> list[dict[str, Any]]:
+    limit_s = FOR_EVER_S if given.timeout is None else given.timeout
+    mode = "any" if given.any else "all"
+    return [{"task_ids": given.ids, "timeout_s": limit_s, "mode": mode}]
+
+
+def _one_task(given: argparse.Namespace) -> list[dict[str, Any]]:
+    return [{"task_id": given.id}]
+
+
+def _tasks(given: argparse.Namespace) -> list[dict[str, Any]]:
+    return [{"agent": given.agent, "state": given.state, "limit": given.limit}]
+
+
+def _stats(given: argparse.Namespace) -> list[dict[str, Any]]:
+    return [{"by": given.by, "days": given.days, "agent": given.agent}]
+
+
+def _list(given: argparse.Namespace) -> list[dict[str, Any]]:
+    return [{}]
+
+
+def _warmup(given: argparse.Namespace) -> list[dict[str, Any]]:
+    return [{"agent": agent} for agent in given.agents]
+
+
+def _reset(given: argparse.Namespace) -> list[dict[str, Any]]:
+    return [{"agent": given.agent, "conversation": given.conversation}]
+
+
+# What is shown
+
+
+def _show_answer(result: Result, given: argparse.Namespace) -> int:
+    text, meta = _text(result), _meta(result)
+    path = meta.get("reply_path")
+    if path is not None:  # what is too long for a model is not for a person
+        text = Path(path).read_bytes().decode("utf-8", "replace")
+    # The outcome of a task says how long that took; a task that goes on cannot.
+    if "duration_s" in meta:
+        _print_answer({"result": text, **meta}, text, given)
+        return DONE
+    _print_answer({"result": None, **meta}, meta["task_id"], given)
+    _say(text)
+    return UNFINISHED
+
+
+def _print_answer(record: dict[str, Any], text: str, given: argparse.Namespace) -> None:
+    if given.json:
+        print(json.dumps(record))
+        return
+    sys.stdout.write(harmless(text, sys.stdout) + ("" if text.endswith("\n") else "\n"))
+    sys.stdout.flush()
+
+
+def _show_answers(result: Result, given: argparse.Namespace) -> int:
+    blocks = [str(block["text"]) for block in result["content"]]
+    metas = _meta(result)["outcomes"]
+    failed = ["code" in meta for meta in metas]
+    outcomes = [
+        # The first line is the head: what it says stands in the record.
+        {"error" if bad else "result": block.partition("\n")[2], **meta}
+        for block, meta, bad in zip(blocks, metas, failed, strict=True)
+    ]
+    _print_answer({"outcomes": outcomes}, "\n\n".join(blocks), given)
+    return FAILED if any(failed) else DONE
+
+
+def _show_submitted(result: Result, given: argparse.Namespace) -> int:
+    record = result["structuredContent"]
+    print(json.dumps(record) if given.json else record["task_id"])
+    return DONE
+
+
+def _show_waited(result: Result, given: argparse.Namespace) -> int:
+    _show_tasks(result, given)
+    ended = [row["state"] == "ended" for row in result["structuredContent"]["tasks"]]
+    return DONE if (any(ended) if given.any else all(ended)) else UNFINISHED
+
+
+def _show_tasks(result: Result, given: argparse.Namespace) -> int:
+    rows = [("TASK", "AGENT", "STATE", "WAITED", "RAN", "ATTEMPTS", "PID", "COST", "DOING")]
+    for task in result["structuredContent"]["tasks"]:
+        name, cost = task["conversation"], task["cost_usd"]
+        rows.append(
+            (
+                task["task_id"],
+                task["agent"] if name is None else f"{task['agent']}@{name}",
+                task["outcome"] or task["state"],
+                seconds(task["waited_s"]),
+                seconds(task["ran_s"]),
+                str(task["attempts"]),
+                str(task["pid"] or "-"),
+                "-" if cost is None else f"${cost:.4f}",
+                task["doing"] or "-",
+            )
+        )
+    return _show_table(rows, result, given)
+
+
+def _show_agents(result: Result, given: argparse.Namespace) -> int:
+    rows = [("AGENT", "STATE", "PID", "MEMORY", "DONE", "WAITING", "ORIGIN", "DESCRIPTION")]
+    for agent in result["structuredContent"]["agents"]:
+        # Why an agent cannot be had matters more than what it would be good for.
+        about = agent["error"] or agent["description"]
+        rows.append(
+            (
+                agent["name"],
+                agent["state"],
+                str(agent["pid"] or "-"),
+                mebibytes(agent["memory_bytes"]),
+                str(agent["tasks_done"]),
+                str(agent["queue_length"]),
+                agent["origin"],
+                " ".join(about.split()),
+            )
+        )
+    return _show_table(rows, result, given)
+
+
+def _show_table(rows: Sequence[Sequence[str]], result: Result, given: argparse.Namespace) -> int:
+    lines = table(rows, columns(sys.stdout))
+    print(json.dumps(result["structuredContent"]) if given.json else "\n".join(lines))
+    return DONE
+
+
+def _show_stats(result: Result, given: argparse.Namespace) -> int:
+    rows = [
+        (
+            "WHOSE",
+            "TASKS",
+            "FAILED",
+            "INPUT",
+            "CACHED",
+            "OUTPUT",
+            "COST",
+            "WAITED",
+            "RAN",
+            "RAN P90",
+        )
+    ]
+    for one in result["structuredContent"]["stats"]:
+        fresh = one["input_tokens"] + one["cache_written_tokens"]
+        share, cost = one["cached_share"], f"${one['cost_usd']:.4f}"
+        rows.append(
+            (
+                _whose(one),
+                str(one["tasks"]),
+                str(one["tasks"] - one["outcomes"].get("result", 0)),
+                f"{fresh + one['cache_read_tokens']:,}",
+                "-" if share is None else f"{share:.0%}",
+                f"{one['output_tokens']:,}",
+                f">={cost}" if one["cost_is_lower_bound"] else cost,
+                seconds(one["waited"]["mean_s"]),
+                seconds(one["ran"]["mean_s"]),
+                seconds(one["ran"]["p90_s"]),
+            )
+        )
+    return _show_table(rows, result, given)
+
+
+def _whose(one: Mapping[str, Any]) -> str:
+    if one["conversation"] is not None:
+        return f"{one['agent']}@{one['conversation']}"
+    return one["agent"] or one["day"] or "all"
+
+
+def _show_cancelled(result: Result, given: argparse.Namespace) -> int:
+    record = result["structuredContent"]
+    ended = record["outcome"]
+    how = "cancelled" if ended == "cancelled" else f"had ended before: {ended}"
+    print(json.dumps(record) if given.json else f"{record['task_id']} ({record['agent']}): {how}")
+    return DONE
+
+
+def _show_ready(result: Result, given: argparse.Namespace) -> int:
+    record = result["structuredContent"]
+    text = f"{record['agent']}: ready, pid {record['pid']}, started in {record['ready_s']:.2f} s"
+    print(json.dumps(record) if given.json else text, flush=True)
+    return DONE
+
+
+def _show_reset(result: Result, given: argparse.Namespace) -> int:
+    record = result["structuredContent"]
+    killed = "no process" if record["pid"] is None else f"process {record['pid']} killed"
+    text = f"{record['agent']}: was {record['was']}, {killed}"
+    print(json.dumps(record) if given.json else text)
+    return DONE
+
+
+COMMANDS = {
+    "invoke": Command("invoke", True, _invoke, _show_answer),
+    "invoke-many": Command("invoke_many", True, _invoke_many, _show_answers),
+    "submit": Command("submit", True, _submit, _show_submitted),
+    "wait": Command("wait", False, _wait, _show_waited),
+    "result": Command("result", False, _one_task, _show_answer),
+    "cancel": Command("cancel", False, _one_task, _show_cancelled),
+    "tasks": Command("tasks", False, _tasks, _show_tasks),
+    "stats": Command("stats", False, _stats, _show_stats),
+    "list": Command("list", True, _list, _show_agents),
+    "warmup": Command("warmup", True, _warmup, _show_ready),
+    "reset": Command("reset", True, _reset, _show_reset),
+}
+"""By name, as `_words` declares their arguments."""

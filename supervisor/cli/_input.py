@@ -1,0 +1,90 @@
+"""What a command is given to do: from its arguments, a file, or standard input."""
+
+import difflib
+import json
+import sys
+from typing import Any
+
+TASKS_LIMIT = 100
+"""Tasks that one call of the tool `invoke_many` takes."""
+
+REQUIRED = ("agent", "task")
+
+KEYS = (*REQUIRED, "timeout_s")
+"""Of a line of `invoke-many`."""
+
+
+class InputError(Exception):
+    """It cannot be used; the message says what and where, and what is allowed."""
+
+
+def read_task(given: str) -> str:
+    """The text of a task: `given`, or standard input for `-`.
+
+    Raises:
+        InputError: it is empty.
+    """
+    text = _read_stdin("the task") if given == "-" else given
+    if not text.strip():
+        raise InputError("the task is empty; give it as an argument, or on standard input")
+    return text
+
+
+def read_tasks(path: str) -> list[dict[str, Any]]:
+    """The tasks in the JSON lines of a file, or of standard input for `-`; empty lines are none.
+
+    Raises:
+        InputError: the file cannot be read, or a line is not as it should be.
+    """
+    name = "standard input" if path == "-" else path
+    text = _read_stdin("one task a line") if path == "-" else _read_file(path)
+    # Not splitlines: JSON may hold the other ends of a line that Unicode knows.
+    lines = enumerate(text.split("\n"), 1)
+    tasks = [_parsed(line, f"{name}, line {at}") for at, line in lines if line.strip()]
+    if not tasks:
+        raise InputError(f'{name} has no tasks; a line is {{"agent": "…", "task": "…"}}')
+    if len(tasks) > TASKS_LIMIT:
+        raise InputError(f"{name} has {len(tasks)} tasks; allowed are {TASKS_LIMIT}: split it")
+    return tasks
+
+
+def _parsed(line: str, where: str) -> dict[str, Any]:
+    try:
+        task = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: no JSON: {error}") from None
+    if not isinstance(task, dict):
+        raise InputError(f'{where}: no object; a line is {{"agent": "…", "task": "…"}}')
+    for key in task:
+        if key not in KEYS:
+            near = difflib.get_close_matches(key, KEYS, n=1)
+            hint = f'; did you mean "{near[0]}"?' if near else ""
+            raise InputError(f'{where}: unknown key "{key}"{hint} (allowed: {", ".join(KEYS)})')
+    for key in REQUIRED:
+        value = task.get(key)
+        if not isinstance(value, str) or not value.strip():
+            raise InputError(f'{where}: "{key}" must be a text that is not empty')
+    limit = task.get("timeout_s")
+    is_number = isinstance(limit, int | float) and not isinstance(limit, bool)
+    if limit is not None and not (is_number and limit > 0):
+        raise InputError(f'{where}: "timeout_s" must be a number of seconds above 0')
+    return task
+
+
+def _read_file(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"{path} is no UTF-8 text: {error}") from None
+
+
+def _read_stdin(what: str) -> str:
+    if sys.stdin.isatty():
+        sys.stderr.write(f"agent-pool: type {what}; Ctrl-D ends it\n")
+    try:
+        return sys.stdin.buffer.read().decode()
+    except ValueError as error:
+        raise InputError(f"standard input is no UTF-8 text: {error}") from None

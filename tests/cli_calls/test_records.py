@@ -1,0 +1,75 @@
+"""What there is, as tables and as JSON; and starting and ending agents by hand."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from supervisor.cli._screen import cut, table
+from tests.cli_calls.conftest import Run, Terminal
+
+
+def test_list_has_a_row_an_agent_whole_in_a_pipe(run: Run) -> None:
+    head, *rows = run("list").stdout.splitlines()
+
+    assert head.split()[:2] == ["AGENT", "STATE"]
+    (row,) = (row for row in rows if row.startswith("coder "))
+    assert row.endswith("The agent coder.")
+    assert max(map(len, rows)) > 120
+
+
+def test_a_table_is_cut_to_the_width_of_a_terminal(terminal: Callable[..., Terminal]) -> None:
+    shown = terminal("list", all_of_it=True, COLUMNS="50")
+    shown.end()
+
+    lines = shown.seen.splitlines()
+    assert max(map(len, lines)) == 50
+    assert any(line.endswith("…") for line in lines)
+
+
+def test_list_in_json_is_the_tool_s_record(run: Run) -> None:
+    agents = json.loads(run("list", "--json").stdout)["agents"]
+
+    assert {"coder", "other", "busy"} <= {agent["name"] for agent in agents}
+
+
+def test_tasks_can_be_chosen_by_agent_and_state(run: Run) -> None:
+    run("invoke", "coder", "x")
+    running = run("submit", "busy", "[[hang]]").stdout.strip()
+    chosen = ("--agent", "coder", "--state", "ended", "--limit", "1")
+    head, row = run("tasks", *chosen).stdout.splitlines()
+
+    assert head.split()[:3] == ["TASK", "AGENT", "STATE"]
+    assert row.split()[1:3] == ["coder", "result"]
+    run("cancel", running)
+
+
+def test_warmup_goes_on_after_an_agent_that_cannot_be_started(run: Run) -> None:
+    done = run("warmup", "nobody", "coder")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("unknown_agent: ")
+    assert done.stdout.startswith("coder: ready, pid ")
+
+
+def test_reset_tells_what_was_killed(run: Run) -> None:
+    ready = json.loads(run("warmup", "other", "--json").stdout)
+    done = run("reset", "other")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"process {ready['pid']} killed" in done.stdout
+
+
+def test_columns_are_aligned_also_where_characters_are_wide() -> None:
+    assert table([("A", "B"), ("日本", "x")], None) == ["A     B", "日本  x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("abcd", "abcd"), ("abcde", "abc…"), ("日本語", "日…"), ("", "")]
+)
+def test_a_text_is_cut_to_columns_not_characters(text: str, shown: str) -> None:
+    assert cut(text, 4) == shown
+
+
+def test_a_table_shows_no_control_characters() -> None:
+    assert table([("A",), ("\x1b[31m",)], None) == ["A", "\\x1b[31m"]
