@@ -49,10 +49,11 @@ _KEY_LINE = re.compile(r"^([^\s#:][^:]*):(?:\s|$)")
 _REPAIRABLE = re.compile(r"^([A-Za-z_][\w-]*):[ \t]+(?![\"'|>])(\S.*)$")
 _TEXTS = frozenset({"name", "description"})
 _STARTS_WITH_STAR = frozenset({"tools", "disallowedTools"})
-_NOT_GUESSED = frozenset(
-    """tools disallowedTools model permissionMode maxTurns effort skills expertise mcpServers hooks
-    omitClaudeMd settingSources memory isolation background experimental""".split()
-)
+_NOT_GUESSED = frozenset({
+    "tools", "disallowedTools", "model", "permissionMode", "maxTurns", "effort", "skills",
+    "expertise", "mcpServers", "hooks", "omitClaudeMd", "settingSources", "memory", "isolation",
+    "background", "experimental",
+})  # fmt: skip
 _WHOLE_NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}")
 
@@ -175,7 +176,9 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             items = (self._value(source, n, self._line(source, n.start_mark)) for n in node.value)
             return Value("list", "a list", line, tuple(items))
-        entries = tuple(self._entries(source, node).items())
+        entries: tuple[tuple[str, Value], ...] = ()
+        if isinstance(node, yaml.MappingNode):
+            entries = tuple(self._entries(source, node).items())
         return Value("mapping", "a mapping", line, entries=entries)
 
     def _repair(self, source: str) -> str:
