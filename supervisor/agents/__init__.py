@@ -4,11 +4,12 @@
     catalogue = Catalogue(folders)
     definition = catalogue.get("code-reviewer")
 
-An agent is `<name>.md`: frontmatter (name, description, tools, disallowedTools, model,
-permissionMode, skills, expertise) and, under it, the instructions. `skills/<name>/SKILL.md` and
+An agent is `<name>.md`: frontmatter and, under it, the instructions. `skills/<name>/SKILL.md` and
 `expertise/<name>.md` are injected into its system prompt (see `compose` for the form). Files
-that were written for Claude Code's own sub-agents work as they are. Whatever is wrong with a
-file is a located `Finding` of that agent and of no other.
+that were written for Claude Code's own sub-agents work as they are; docs/agents.md says what each
+key comes to. What a project's own files bring that would run code is left out until the user
+trusts the project (`Catalogue.trusted`). Whatever is wrong with a file is a located `Finding` of
+that agent and of no other.
 
 Pure functions and files: nothing here knows a process, a task or an event loop.
 """
@@ -20,9 +21,17 @@ from ._compose import compose
 from ._definition import PERMISSION_MODES, Origin
 from ._finding import Finding, Severity
 from ._folders import FolderList, Folders
+from ._grants import HOW_TO_TRUST
+from ._keys import HONOURED, NOT_HONOURED
+from ._servers import McpServer
+from ._tools import READ_AND_EDIT
 
 __all__ = [
+    "HONOURED",
+    "HOW_TO_TRUST",
+    "NOT_HONOURED",
     "PERMISSION_MODES",
+    "READ_AND_EDIT",
     "AgentDefinition",
     "BrokenAgent",
     "BrokenDefinition",
@@ -30,6 +39,7 @@ __all__ = [
     "Finding",
     "FolderList",
     "Folders",
+    "McpServer",
     "Origin",
     "Severity",
     "UnknownAgent",

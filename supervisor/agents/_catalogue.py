@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from . import _name
@@ -21,7 +21,9 @@ from ._definition import AgentFile, Origin, read_agent, unreadable_agent
 from ._disk import Absent, Content, Disk, FileBytes, Listing, Unreadable
 from ._finding import Finding, closest, in_order, shown
 from ._folders import Folders
+from ._grants import Grants, grant, unread_settings
 from ._parts import PartFinder
+from ._servers import McpServer, ServerFiles, ServerFinder
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,31 @@ class AgentDefinition:
     origin: Origin
     """Whose folder it was found in."""
     digest: str
-    """SHA-256, in hex, of all that decides the process: prompt, tools, disallowed tools, model,
-    permission mode. A process that was started for another digest has to be replaced; name and
-    description do not count."""
+    """SHA-256, in hex, of all that decides the process: everything here but name, description,
+    colour, and where it comes from. A process that was started for another digest has to be
+    replaced."""
     warnings: tuple[Finding, ...]
     """What should be put right but stops nothing, by file and line."""
+    effort: str | None = None
+    """How hard the model is to think: low, medium, high, xhigh, max; None: as the CLI has it."""
+    max_turns: int | None = None
+    """Requests to the model within one task; None: any number."""
+    mcp_servers: tuple[McpServer, ...] = ()
+    """The MCP servers that it has: those that it asks for, as far as they may be started."""
+    hooks: str | None = None
+    """Its hooks, as JSON in the form of settings.json; None: none, or they may not run."""
+    omit_claude_md: bool = False
+    """No CLAUDE.md is read."""
+    setting_sources: tuple[str, ...] | None = None
+    """Whose settings and CLAUDE.md are read: `user`, `project`, `local`; None: as the CLI does."""
+    claude_md_folders: tuple[Path, ...] = ()
+    """Folders whose CLAUDE.md is read as well, without their settings."""
+    readable_folders: tuple[Path, ...] = ()
+    """Folders of skills that it has to be able to read, wherever they are."""
+    cache_lifetime: str | None = None
+    """How long the API is to keep the prompt: `5m`, `1h`; None: as the CLI has it."""
+    color: str | None = None
+    """The colour to show it in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +130,12 @@ class BrokenAgent(Exception):  # noqa: N818 (as UnknownAgent)
         super().__init__("\n".join([f"agent {shown(name)} cannot be used:", *lines]))
 
 
+_NOT_DECIDING = (
+    "name", "description", "skills", "expertise", "source", "origin", "digest", "warnings", "color"
+)  # fmt: skip
+"""What of a definition changes nothing about its process; the parts are in the prompt."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Claim:
     """The files of one folder tree that define one name: one, unless somebody erred."""
@@ -129,16 +157,33 @@ class Catalogue:
     Built once, asked often, by one thread at a time. Nothing is read before the first question.
     """
 
-    def __init__(self, folders: Folders) -> None:
+    def __init__(self, folders: Folders, trusted: bool = False) -> None:
+        """`trusted`: the user trusts the project. Without that, what its files bring that runs
+        code is left out of the definitions, with a warning (see `AgentDefinition.hooks`)."""
         self._folders = folders
+        self._trusted = trusted
         self._disk = Disk()
         self._skills = PartFinder("skill", folders.skills, self._disk)
         self._expertise = PartFinder("expertise", folders.expertise, self._disk)
+        self._servers = ServerFinder(
+            ServerFiles(folders.root, folders.root / ".mcp.json", folders.user_config), self._disk
+        )
         self._seen: tuple[tuple[str, Content], ...] | None = None
         self._read: dict[str, tuple[Content, AgentFile | None]] = {}
         self._claims: dict[str, _Claim] = {}
         self._strays: tuple[BrokenDefinition, ...] = ()
         self._composed: dict[str, _Composed] = {}
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the user trusts the project. When it changes, so do definitions."""
+        return self._trusted
+
+    @trusted.setter
+    def trusted(self, trusted: bool) -> None:
+        if trusted != self._trusted:
+            self._trusted = trusted
+            self._composed.clear()
 
     def get(self, name: str) -> AgentDefinition:
         """The agent of that name, as its files are now.
@@ -170,9 +215,11 @@ class Catalogue:
 
     def folder_findings(self) -> tuple[Finding, ...]:
         """What is wrong with the folders themselves: one that cannot be listed, a file in the
-        place of one, one named by a variable that does not exist."""
+        place of one, one named by a variable that does not exist, settings that are not read."""
         folders = (*self._folders.agents, *self._folders.skills, *self._folders.expertise)
-        found = (_folder_finding(origin, p, self._disk.look(str(p))) for origin, p in folders)
+        found = [_folder_finding(origin, p, self._disk.look(str(p))) for origin, p in folders]
+        if not self._trusted:
+            found += unread_settings(self._folders.root)
         return tuple(finding for finding in found if finding is not None)
 
     def _refresh(self) -> None:
@@ -235,22 +282,39 @@ class Catalogue:
 
     def _compose(self, name: str, claim: _Claim) -> _Composed:
         agent = claim.files[0]
-        skills = self._skills.find(agent.path, agent.skills)
-        expertise = self._expertise.find(agent.path, agent.expertise)
+        skills = self._skills.find(agent, agent.skills)
+        expertise = self._expertise.find(agent, agent.expertise)
+        found, missing, looked_at = self._servers.find(agent.path, agent.servers)
+        grants = grant(agent, claim.origin, found, self._trusted, self._folders.root)
         findings = [*agent.findings, *skills.findings, *expertise.findings]
+        findings += [*missing, *grants.findings]
         if len(claim.files) > 1:
             findings = [*_same_name(name, claim.files)]
             findings += itertools.chain.from_iterable(file.findings for file in claim.files)
-        prompt = compose(agent.body, expertise.texts, skills.texts)
-        if not prompt and not any(finding.is_error for finding in findings):
+        memory = self._memory_folder(agent)
+        prompt = compose(agent.body, expertise.texts, skills.texts, memory)
+        is_empty = not compose(agent.body, expertise.texts, skills.texts)
+        if is_empty and not any(finding.is_error for finding in findings):
             message = "the prompt is empty; write the agent's instructions under the frontmatter"
             findings.append(Finding(agent.path, None, None, message, "error"))
-        seen = (*skills.seen, *expertise.seen)
+        seen = (*skills.seen, *expertise.seen, *looked_at)
         ordered = in_order(findings)
         if any(finding.is_error for finding in ordered):
             broken = BrokenDefinition(name, agent.path, claim.origin, ordered)
             return _Composed(claim, seen, broken)
-        return _Composed(claim, seen, _definition(agent, claim.origin, prompt, ordered))
+        definition = _definition(agent, claim.origin, prompt, ordered, grants, skills.folders)
+        return _Composed(claim, seen, definition)
+
+    def _memory_folder(self, agent: AgentFile) -> Path | None:
+        """Where Claude Code keeps the memory of a sub-agent of that name."""
+        match agent.memory:
+            case "user":
+                return self._folders.home / ".claude" / "agent-memory" / agent.name
+            case "project":
+                return self._folders.root / ".claude" / "agent-memory" / agent.name
+            case "local":
+                return self._folders.root / ".claude" / "agent-memory-local" / agent.name
+        return None
 
     def _forget_what_is_gone(self, seen: list[tuple[str, Content]]) -> None:
         here = {path for path, _ in seen}
@@ -301,16 +365,14 @@ def _same_name(name: str, files: tuple[AgentFile, ...]) -> Iterator[Finding]:
 
 
 def _definition(
-    agent: AgentFile, origin: Origin, prompt: str, warnings: tuple[Finding, ...]
+    agent: AgentFile,
+    origin: Origin,
+    prompt: str,
+    warnings: tuple[Finding, ...],
+    grants: Grants,
+    skill_folders: tuple[Path, ...],
 ) -> AgentDefinition:
-    deciding = {
-        "system_prompt": prompt,
-        "tools": agent.tools,
-        "disallowed_tools": agent.disallowed_tools,
-        "model": agent.model,
-        "permission_mode": agent.permission_mode,
-    }
-    return AgentDefinition(
+    definition = AgentDefinition(
         name=agent.name,
         description=agent.description,
         system_prompt=prompt,
@@ -322,9 +384,23 @@ def _definition(
         expertise=tuple(part.name for part in agent.expertise),
         source=agent.path,
         origin=origin,
-        digest=digest(deciding),
+        digest="",
         warnings=warnings,
+        effort=agent.effort,
+        max_turns=agent.max_turns,
+        mcp_servers=grants.servers,
+        hooks=grants.hooks,
+        omit_claude_md=agent.omit_claude_md,
+        setting_sources=grants.setting_sources,
+        claude_md_folders=() if agent.omit_claude_md else grants.claude_md_folders,
+        readable_folders=skill_folders,
+        cache_lifetime=agent.cache_lifetime,
+        color=agent.color,
     )
+    deciding = asdict(definition)
+    for key in _NOT_DECIDING:
+        del deciding[key]
+    return replace(definition, digest=digest(deciding))
 
 
 def _folder_finding(origin: Origin, path: Path, content: Content) -> Finding | None:

@@ -22,6 +22,9 @@ from dataclasses import dataclass
 MAX_FILE_BYTES = 1024 * 1024
 """Larger files are refused unread; Claude Code has the same limit."""
 
+MAX_JSON_BYTES = 32 * 1024 * 1024
+"""The same for what programs write: ~/.claude.json also keeps a history."""
+
 _TICK_NS = 100_000_000
 _COARSE_TICK_NS = 2_100_000_000
 _SECOND_NS = 1_000_000_000
@@ -42,6 +45,8 @@ class Listing:
     """Names that end in `.md` and are no folders."""
     folders: tuple[str, ...]
     """Names of folders, also those reached by a link."""
+    has_others: bool = False
+    """It holds other files as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +129,17 @@ def _read(path: str, stamp: _Stamp) -> Content:
     if len(stamp) == 1:
         return _nothing(stamp[0])
     mode, size = stamp[-1], stamp[2]
+    limit = MAX_JSON_BYTES if path.endswith(".json") else MAX_FILE_BYTES
     try:
         if stat.S_ISDIR(mode):
             return _list(path)
         # Opening a named pipe would wait for its writer.
         if not stat.S_ISREG(mode):
             return Unreadable("is not a regular file; put a markdown file here, or remove it")
-        if size > MAX_FILE_BYTES:
-            return Unreadable(f"has {size} bytes; at most {MAX_FILE_BYTES} are allowed")
+        if size > limit:
+            return Unreadable(f"has {size} bytes; at most {limit} are allowed")
         with open(path, "rb") as file:
-            return FileBytes(file.read(MAX_FILE_BYTES))
+            return FileBytes(file.read(limit))
     except OSError as error:
         return _nothing(error.errno or 0)
 
@@ -147,7 +153,7 @@ def _nothing(number: int) -> Content:
 
 def _list(path: str) -> Listing:
     # Hidden entries are editors' lock files (dangling links), `._x.md` of macOS, `.git`.
-    markdown, folders = [], []
+    markdown, folders, has_others = [], [], False
     with os.scandir(path) as entries:
         for entry in entries:
             if entry.name.startswith("."):
@@ -156,7 +162,9 @@ def _list(path: str) -> Listing:
                 folders.append(entry.name)
             elif entry.name.lower().endswith(".md"):
                 markdown.append(entry.name)
-    return Listing(tuple(sorted(markdown)), tuple(sorted(folders)))
+            else:
+                has_others = True
+    return Listing(tuple(sorted(markdown)), tuple(sorted(folders)), has_others)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

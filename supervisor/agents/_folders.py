@@ -22,9 +22,15 @@ class Folders:
     agents: FolderList
     """Hold `<name>.md`, also in folders below."""
     skills: FolderList
-    """Hold `<name>/SKILL.md`."""
+    """Hold `<name>/SKILL.md`, also in folders below."""
     expertise: FolderList
-    """Hold `<name>.md`."""
+    """Hold `<name>.md`, also in folders below."""
+    root: Path
+    """The project."""
+    home: Path
+    """The user's home folder."""
+    user_config: Path
+    """Where Claude Code keeps the user's MCP servers."""
 
     @classmethod
     def resolve(cls, root: Path, environ: Mapping[str, str], home: Path, built_in: Path) -> Folders:
@@ -55,6 +61,9 @@ class Folders:
             agents=of("AGENTS_DIR", "agents"),
             skills=of("SKILLS_DIR", "skills"),
             expertise=of("EXPERTISE_DIR", "expertise"),
+            root=root,
+            home=home,
+            user_config=Path(environ.get("CLAUDE_CONFIG_DIR") or home) / ".claude.json",
         )
 
 

@@ -11,8 +11,9 @@ lines. Nothing is ever constructed from a tag. Aliases are refused, depth and si
 limited, so no small file becomes a large value.
 
 Two mistakes that Claude Code's own reader forgives are forgiven here as well, with a
-warning: an unquoted `: ` (or another YAML sign) in a one-line `name` or `description`, and
-tabs used for indentation.
+warning: an unquoted `: ` (or another YAML sign) in a one-line text, and tabs used for
+indentation. The first one not in the keys that decide what an agent may do and be, apart from the
+`*` of `tools`: a guess could be wrong.
 """
 
 from __future__ import annotations
@@ -45,7 +46,16 @@ _FENCE = re.compile(r"^---[ \t]*$", re.MULTILINE)
 _OPENING = re.compile(r"\s*^---[ \t]*(?:\n|\Z)", re.MULTILINE)
 _NAME_LINE = re.compile(r"^name:[ \t]*(.*?)[ \t]*(?:[ \t]#.*)?$", re.MULTILINE)
 _KEY_LINE = re.compile(r"^([^\s#:][^:]*):(?:\s|$)")
-_REPAIRABLE = re.compile(r"^(name|description):[ \t]+(?![\"'|>])(\S.*)$")
+_REPAIRABLE = re.compile(r"^([A-Za-z_][\w-]*):[ \t]+(?![\"'|>])(\S.*)$")
+_TEXTS = frozenset({"name", "description"})
+_STARTS_WITH_STAR = frozenset({"tools", "disallowedTools"})
+_NOT_GUESSED = frozenset({
+    "tools", "disallowedTools", "model", "permissionMode", "maxTurns", "effort", "skills",
+    "expertise", "mcpServers", "hooks", "omitClaudeMd", "settingSources", "memory", "isolation",
+    "background", "experimental",
+})  # fmt: skip
+_WHOLE_NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}")
 
 _HINTS = {
     "mapping values are not allowed": 'put quotes around a value that contains ": "',
@@ -71,6 +81,29 @@ class Value:
     """The line of its key, or of the item; counted from 1 in the file."""
     items: tuple[Value, ...] = ()
     """The items of a list."""
+    entries: tuple[tuple[str, Value], ...] = ()
+    """The keys of a mapping, in the file's order, and what stands behind each."""
+
+    def plain(self) -> object:
+        """The value as JSON can write it.
+
+        What YAML 1.2, which Claude Code reads, takes for text is text here as well: dates,
+        `yes`, `1:30`.
+        """
+        match self.kind:
+            case "list":
+                return [item.plain() for item in self.items]
+            case "mapping":
+                return {key: value.plain() for key, value in self.entries}
+            case "nothing":
+                return None
+            case "true/false" if self.text.casefold() in ("true", "false"):
+                return self.text.casefold() == "true"
+            case "number" if _WHOLE_NUMBER.fullmatch(self.text):
+                return int(self.text)
+            case "number" if _DECIMAL.fullmatch(self.text):
+                return float(self.text)
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +153,11 @@ class _Reader:
             message = f"the frontmatter is {shown(text)}; it must be lines of `key: value`"
             self._error(self._line(source, root.start_mark), None, message)
             return {}
+        return self._entries(source, root)
+
+    def _entries(self, source: str, mapping: yaml.MappingNode) -> dict[str, Value]:
         values: dict[str, Value] = {}
-        for key_node, node in root.value:
+        for key_node, node in mapping.value:
             line = self._line(source, key_node.start_mark)
             if not isinstance(key_node, yaml.ScalarNode):
                 self._error(line, None, "a key must be a word; write `key: value`")
@@ -140,7 +176,10 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             items = (self._value(source, n, self._line(source, n.start_mark)) for n in node.value)
             return Value("list", "a list", line, tuple(items))
-        return Value("mapping", "a mapping", line)
+        entries: tuple[tuple[str, Value], ...] = ()
+        if isinstance(node, yaml.MappingNode):
+            entries = tuple(self._entries(source, node).items())
+        return Value("mapping", "a mapping", line, entries=entries)
 
     def _repair(self, source: str) -> str:
         """The source with what Claude Code forgives set right; a warning for each kind."""
@@ -159,7 +198,7 @@ class _Reader:
                 continue
             key, value = match[1], match[2].rstrip()
             told.add(key)
-            if _stands_alone(line):
+            if _stands_alone(line) or not _is_guessed(key, value):
                 continue
             lines[number] = f"{key}: '" + value.replace("'", "''") + "'"
             message = f"{shown(value)} is not valid YAML without quotes; taken as if quoted"
@@ -248,6 +287,15 @@ def _compose(source: str) -> yaml.Node | None:
     finally:
         loader.dispose()
     return node
+
+
+def _is_guessed(key: str, value: str) -> bool:
+    """Whether a value that is no valid YAML can only have been meant as text."""
+    if key in _TEXTS:
+        return True
+    if key in _NOT_GUESSED:
+        return key in _STARTS_WITH_STAR and value.startswith("*")
+    return value[0] not in "[{&*!"
 
 
 def _stands_alone(line: str) -> bool:

@@ -38,7 +38,7 @@ def test_folders_below_are_searched_too(project: Project) -> None:
 def test_the_identifier_is_the_frontmatters_name(project: Project) -> None:
     project.write("agents/file.md", agent("a"))
     catalogue = project.catalogue()
-    assert len(catalogue.get("a").warnings) == 1
+    assert catalogue.get("a").warnings == ()
     with pytest.raises(UnknownAgent):
         catalogue.get("file")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 import tempfile
 from pathlib import Path
 
@@ -19,6 +20,7 @@ PATH = Path("/p/agents/a.md")
 
 REAL_FILES = [
     *(path.read_bytes() for path in sorted(BUILT_IN.glob("agents/*.md"))),
+    *(path.read_bytes() for path in sorted(BUILT_IN.glob("tests/data/agents/*.md"))),
     b"---\nname: x\ndescription: Use this: when\ntools: Read, Bash(a:*)\nskills:\n  - s\n"
     b"expertise: [e, 'f']\nmodel: inherit\n---\nBody.\n",
 ]
@@ -29,6 +31,12 @@ FRAGMENTS = [
         b"name: a\n",
         b"name: ../x\n",
         b"tools: 1\n",
+        b"hooks:\n  Stop:\n",
+        b"mcpServers:\n  - x:\n",
+        b"maxTurns: ",
+        b"allowed-tools: ",
+        b"memory: user\n",
+        b"{a: [b, {c: d}]}\n",
         b"\xe2\x80\xa8",
         b"\xc2\x85",
         b"<<: ",
@@ -38,11 +46,11 @@ FRAGMENTS = [
 
 
 @st.composite
-def mutated_files(draw: st.DrawFn) -> bytes:
-    data = draw(st.sampled_from(REAL_FILES))
+def mutated_files(draw: st.DrawFn, files: list[bytes] = REAL_FILES) -> bytes:
+    data = draw(st.sampled_from(files))
     for _ in range(draw(st.integers(1, 6))):
         # Mostly in the frontmatter: that is where mistakes matter.
-        start = draw(st.integers(0, min(len(data), 300)))
+        start = draw(st.integers(0, min(len(data), 600)))
         end = start + draw(st.integers(0, 10))
         piece = draw(st.sampled_from(FRAGMENTS) | st.binary(max_size=4))
         data = data[:start] + piece + data[end:]
@@ -66,12 +74,21 @@ def check(agent: AgentFile | None, data: bytes) -> None:
     assert agent.name.encode("utf-8")
 
 
+def check_launch(definition: AgentDefinition) -> None:
+    """What is handed to the pool is what it says: JSON, printable findings, words."""
+    for server in definition.mcp_servers:
+        assert isinstance(json.loads(server.config), dict)
+    assert definition.hooks is None or isinstance(json.loads(definition.hooks), dict)
+    assert all(str(finding).isprintable() for finding in definition.warnings)
+    assert not any("\0" in tool or tool.startswith("-") for tool in definition.tools or ())
+
+
 @given(any_file)
 def test_arbitrary_bytes_give_an_agent_or_located_findings(data: bytes) -> None:
     check(read_agent(PATH, data), data)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(mutated_files())
 def test_a_mutated_file_gives_an_agent_or_located_findings(data: bytes) -> None:
     check(read_agent(PATH, data), data)
@@ -105,17 +122,33 @@ def test_white_space_at_the_end_of_parts_never_reaches_the_prompt(
     assert prompt == prompt.rstrip()
 
 
+SKILLS = [path.read_bytes() for path in sorted(BUILT_IN.glob("skills/*/SKILL.md"))] + [
+    b"---\nname: s\ndescription: d\nallowed-tools: Bash(x *) Read\ncontext: fork\n---\n"
+    b"Run ${CLAUDE_SKILL_DIR}/x and !`date`.\n"
+]
+CONFIGS = [
+    b'{"mcpServers": {"github": {"command": "c", "args": ["-y", "${X:-z}"]}}, "projects": {}}'
+]
+
+
 @settings(max_examples=50, deadline=None)
-@given(mutated_files(), mutated_files())
-def test_no_file_stops_its_neighbour(first: bytes, skill: bytes) -> None:
+@given(mutated_files(), mutated_files(SKILLS), mutated_files(CONFIGS), st.booleans())
+def test_no_file_stops_its_neighbour(
+    first: bytes, skill: bytes, config: bytes, trusted: bool
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = Project(Path(folder))
         project.write("agents/a.md", first)
         project.write("skills/s/SKILL.md", skill)
-        project.write("agents/user.md", b"---\nname: user-of-s\nskills: s\n---\nx")
+        (project.base / "project" / ".mcp.json").write_bytes(config)
+        project.write(
+            "agents/user.md", b"---\nname: user-of-s\nskills: s\nmcpServers: [github]\n---\nx"
+        )
         project.write("agents/good.md", b"---\nname: good-one\n---\nGood.")
-        catalogue = Catalogue(project.folders())
+        catalogue = Catalogue(project.folders(), trusted)
         assert catalogue.get("good-one").system_prompt == "Good."
         for record in catalogue.all():
+            if isinstance(record, AgentDefinition):
+                check_launch(record)
             errors = [] if isinstance(record, AgentDefinition) else record.findings
             assert isinstance(record, AgentDefinition) or any(e.is_error for e in errors)
