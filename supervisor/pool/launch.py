@@ -158,8 +158,6 @@ class Role(AgentDefinition):
 
     usual_tools: tuple[str, ...] = WITHOUT_A_LIST
     """What it has where nobody lists its tools; each use is for its permission mode to judge."""
-    effort: str = ""
-    """How much its model thinks; empty: as it likes."""
     directories: tuple[str, ...] = ()
     """Folders besides its own in which its tools may work."""
     extra_arguments: tuple[str, ...] = ()
@@ -187,12 +185,12 @@ def role(definition: AgentDefinition, config: Config, root: Path, trusted: bool)
         "tools": said.tools if "tools" in own else definition.tools,
         "disallowed_tools": tuple(dict.fromkeys(denied)),
         "model": said.model if "model" in own else definition.model or said.model,
+        "effort": said.effort if "effort" in own else definition.effort or said.effort,
         "permission_mode": None if "permission_mode" in own else definition.permission_mode,
     }
     made = Role(
         **both,
         usual_tools=said.tools,
-        effort=said.effort,
         directories=tuple(str(folder_of(one, root)) for one in said.extra_directories),
         extra_arguments=said.extra_arguments,
         trusted=trusted,
