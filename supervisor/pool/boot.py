@@ -7,7 +7,7 @@ is one that has been made before anybody needed it, and changes its owner.
 import dataclasses
 import errno
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -19,7 +19,15 @@ from supervisor.place import TAG
 from supervisor.pool.agent_process import AgentProcess
 from supervisor.pool.config import AgentTable
 from supervisor.pool.events import PoolEvent, SpawnDelayed
-from supervisor.pool.launch import Capabilities, Cli, CliFinder, arguments, environment
+from supervisor.pool.launch import (
+    Capabilities,
+    Cli,
+    CliFinder,
+    arguments,
+    environment,
+    variables_of,
+)
+from supervisor.pool.option_files import OptionFile, option_files, written
 from supervisor.pool.temporary import TemporaryFolders, size_of, variables
 from supervisor.process import Command, Process, ProcessHost
 
@@ -44,6 +52,10 @@ class Profile:
     """Its arguments."""
     memory_limit: int
     """Bytes that the kernel is to hold its tree to, where it can."""
+    files: tuple[OptionFile, ...] = ()
+    """More arguments, by files."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """More of its environment."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +76,18 @@ class Launch:
 
 
 def launch_of(
-    definition: AgentDefinition, cli: Cli, mode: str, settings: AgentTable, known: Capabilities
+    definition: AgentDefinition,
+    cli: Cli,
+    mode: str,
+    settings: AgentTable,
+    known: Capabilities,
+    environ: Mapping[str, str],
 ) -> Launch:
-    """How an agent is started, as far as its binary is `known`."""
+    """How an agent is started from a pool with `environ`, as far as its binary is `known`."""
     words = tuple(arguments(definition, mode, known))
-    own = Profile(cli, mode, words, settings.hard_ceiling)
+    files = option_files(definition, environ)
+    variables = tuple(variables_of(definition).items())
+    own = Profile(cli, mode, words, settings.hard_ceiling, files, variables)
     if definition.model is None or known.late_model is False:
         return Launch(definition, own, own)
     blank = dataclasses.replace(definition, model=None)
@@ -127,6 +146,7 @@ class Boot:
         """When the wait for it began."""
         self._yard = yard
         self._tmp: Path | None = None
+        self._files: tuple[str, ...] = ()
         self._holds_place = False
 
     async def start(self, on_gone: Callable[[], None]) -> AgentProcess:
@@ -142,6 +162,7 @@ class Boot:
         self.began = time.monotonic()
         if yard.temporary is not None:
             self._tmp = await yard.temporary.make(self.owner)
+        self._files = await trio.to_thread.run_sync(written, self.profile.files, self._tmp)
         child = await self._spawn()
         known = yard.clis.capabilities(self.profile.cli)
         return AgentProcess(child, self.agent, known, yard.emit, on_gone)
@@ -187,9 +208,9 @@ class Boot:
 
     def _command(self) -> Command:
         yard, profile = self._yard, self.profile
-        env = environment(yard.environ, profile.mode)
+        env = environment(yard.environ, profile.mode) | dict(profile.variables)
         return Command(
-            argv=(*profile.cli.argv, *profile.words),
+            argv=(*profile.cli.argv, *profile.words, *self._files),
             cwd=yard.root,
             env=env | (variables(self._tmp) if self._tmp is not None else {}),
             tag_variable=TAG,

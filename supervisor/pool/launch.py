@@ -8,17 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from supervisor.agents import AgentDefinition
+from supervisor.agents import READ_AND_EDIT, AgentDefinition
 from supervisor.place import FOLDER, split_command
 from supervisor.pool.outcome import PoolError, TaskError
 
 OLDEST_VERSION = (2, 0, 60)
 """Older CLIs ignore the system prompt that `initialize` hands over (measured)."""
 
-WITHOUT_A_LIST = ("Read", "Glob", "Grep", "Edit", "Write", "NotebookEdit", "TodoWrite")
-"""The tools of an agent whose definition lists none: reading and editing, no commands."""
-
-OPTIONAL = ("--no-session-persistence",)
+OPTIONAL = ("--no-session-persistence", "--effort")
 """Options that an older CLI does not know, and without which it serves as well."""
 
 PASSED_ON = frozenset(
@@ -199,19 +196,41 @@ def arguments(
     """The CLI's arguments for an agent; its system prompt goes by `initialize` instead."""
     words = ["-p", "--input-format", "stream-json", "--output-format", "stream-json"]
     words += ["--verbose", "--strict-mcp-config"]
-    words += [option for option in OPTIONAL if option not in capabilities.unknown_options]
+    if "--no-session-persistence" not in capabilities.unknown_options:
+        words.append("--no-session-persistence")
+    if definition.setting_sources is not None:
+        words += ["--setting-sources", ",".join(definition.setting_sources)]
+    if definition.claude_md_folders:
+        words += ["--add-dir", *map(str, definition.claude_md_folders)]
     words += ["--permission-mode", permission_mode]
-    tools = WITHOUT_A_LIST if definition.tools is None else definition.tools
+    tools = READ_AND_EDIT if definition.tools is None else definition.tools
     every = "*" in tools
     words += ["--tools", "default" if every else ",".join(_tool_names(tools))]
-    allowed = [tool for tool in definition.tools or () if tool != "*"]
-    if allowed:
+    if allowed := _allowed(definition):
         words += ["--allowedTools", ",".join(allowed)]
     if definition.disallowed_tools:
-        words += ["--disallowedTools", ",".join(definition.disallowed_tools)]
+        words += ["--disallowedTools", ",".join(map(_rule, definition.disallowed_tools))]
     if definition.model:
         words += ["--model", definition.model]
+    if definition.effort and "--effort" not in capabilities.unknown_options:
+        words += ["--effort", definition.effort]
+    if definition.max_turns:
+        words += ["--max-turns", str(definition.max_turns)]
     return words
+
+
+def variables_of(definition: AgentDefinition) -> dict[str, str]:
+    """What a definition says that the CLI takes by environment variables."""
+    wanted = {
+        "CLAUDE_CODE_DISABLE_CLAUDE_MDS": definition.omit_claude_md,
+        "CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": bool(definition.claude_md_folders),
+        "ENABLE_PROMPT_CACHING_1H": definition.cache_lifetime == "1h",
+    }
+    variables = {name: "1" for name, is_wanted in wanted.items() if is_wanted}
+    if definition.mcp_servers:
+        # Else the first task may be begun before its tools are there (measured).
+        variables["MCP_CONNECTION_NONBLOCKING"] = "0"
+    return variables
 
 
 def environment(environ: Mapping[str, str], permission_mode: str) -> dict[str, str]:
@@ -250,8 +269,29 @@ def ignored_bypass(definition: AgentDefinition) -> str | None:
 
 
 def _tool_names(tools: tuple[str, ...]) -> list[str]:
-    """`Bash(git log:*)` is a permission; the tool that it needs is `Bash`."""
-    return list(dict.fromkeys(tool.split("(", 1)[0].strip() for tool in tools))
+    """`Bash(git log:*)` is a permission; the tool that it needs is `Bash`.
+
+    An MCP server's tools are there with the server.
+    """
+    names = dict.fromkeys(tool.split("(", 1)[0].strip() for tool in tools)
+    return [name for name in names if not name.startswith("mcp__")]
+
+
+def _allowed(definition: AgentDefinition) -> list[str]:
+    """What the agent may do unasked: what it lists, and all of a server of which it lists none."""
+    listed = [_rule(tool) for tool in definition.tools or () if tool != "*"]
+    whole = [
+        server.prefix
+        for server in definition.mcp_servers
+        if server.is_listed
+        and not any(one == server.prefix or one.startswith(f"{server.prefix}__") for one in listed)
+    ]
+    return [*listed, *whole]
+
+
+def _rule(tool: str) -> str:
+    """`mcp__server__*` in the form that every version knows."""
+    return tool.removesuffix("__*") if tool.startswith("mcp__") else tool
 
 
 def _missing(command: str, why: str) -> TaskError:

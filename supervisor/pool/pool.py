@@ -444,7 +444,8 @@ class Pool:
         """How an agent is started now; raises PoolError."""
         definition, settings, cli = self.define(name), self.settings(name), self._clis.find()
         mode = permission_mode(definition, settings.permission_mode)
-        return launch_of(definition, cli, mode, settings, self._clis.capabilities(cli))
+        known = self._clis.capabilities(cli)
+        return launch_of(definition, cli, mode, settings, known, self._environ)
 
     async def _bring_back(self, agent: Agent) -> None:
         # Shielded: half-way there would be an agent that is not down, and that nobody serves.
@@ -512,7 +513,8 @@ class Pool:
         warnings = [str(finding) for finding in entry.warnings]
         if (refused := ignored_bypass(entry)) is not None:
             warnings.append(refused)
-        return row | {"description": entry.description, "warnings": warnings}
+        facts = {"description": entry.description, "color": entry.color, "warnings": warnings}
+        return row | facts
 
 
 def _worker_row(seat: Seat) -> dict[str, Any]:

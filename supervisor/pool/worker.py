@@ -269,6 +269,8 @@ class Worker:
         try:
             if not await process.initialize(definition.system_prompt, limit_s, late_model):
                 return End("replace" if spare else "silent start")
+            if definition.mcp_servers:
+                await process.await_servers(limit_s)
         except ProcessGoneError:
             return End("replace" if spare else "start")
         boot.has_started()
