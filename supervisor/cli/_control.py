@@ -27,6 +27,12 @@ PATIENCE_S = 3.0
 ANSWER_DEADLINE_S = 10.0
 """How long a pool may take to answer."""
 
+_COLOURS = {
+    "red": "31", "green": "32", "yellow": "33", "blue": "34", "purple": "35", "cyan": "36",
+    "orange": "38;5;208", "pink": "38;5;205",
+}  # fmt: skip
+"""How a terminal is told the colours that an agent's file may name."""
+
 
 def stop(place: Place, as_json: bool) -> int:
     """Stop the pool and wait until it has gone; 0 also where none runs."""
@@ -131,7 +137,8 @@ def status(place: Place, as_json: bool) -> int:
         _say(as_json, facts, f"pool {facts['pid']} is degraded: {facts['problem']}")
         return 1
     facts["agents"] = result["structuredContent"]["agents"]
-    _say(as_json, facts, _table(facts))
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    _say(as_json, facts, _table(facts, colour))
     return 0
 
 
@@ -205,7 +212,7 @@ def _ask(place: Place, tool: str) -> tuple[dict[str, Any], dict[str, Any]]:
             return answer, client.call(tool)
 
 
-def _table(facts: dict[str, Any]) -> str:
+def _table(facts: dict[str, Any], colour: bool) -> str:
     rows = [("AGENT", "STATE", "PID", "MEMORY", "DONE", "FAILED", "RESTARTS", "WAITING")]
     for agent in facts["agents"]:
         memory = agent["memory_bytes"]
@@ -223,13 +230,25 @@ def _table(facts: dict[str, Any]) -> str:
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [f"pool {facts['pid']} (version {facts['version']}) of {facts['root']}"]
-    lines += [
+    drawn = [
         "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
+    if colour:
+        names = [None, *(agent.get("color") for agent in facts["agents"])]
+        drawn = [_painted(line, widths[0], name) for line, name in zip(drawn, names, strict=True)]
+    lines += drawn
     lines += [f"  {a['name']}: {a['error']}" for a in facts["agents"] if a["error"]]
-    lines += [f"  {warning}" for a in facts["agents"] for warning in a["warnings"]]
+    # Several agents may name the same skill or server, and share what is wrong with it.
+    warnings = dict.fromkeys(warning for a in facts["agents"] for warning in a["warnings"])
+    lines += [f"  {warning}" for warning in warnings]
     lines.append(f"log: {facts['log']}")
     return "\n".join(lines)
+
+
+def _painted(line: str, width: int, colour: str | None) -> str:
+    """A row with its first column, `width` wide, in the colour that the agent's file names."""
+    code = _COLOURS.get(colour or "")
+    return f"\033[{code}m{line[:width]}\033[0m{line[width:]}" if code else line
 
 
 def _say(as_json: bool, facts: dict[str, Any], text: str) -> None:

@@ -151,6 +151,7 @@ class AgentRecord(BaseModel):
     workers: Annotated[
         list[WorkerRecord], Field(description="One each replica; the figures above are of all.")
     ]
+    color: Annotated[str | None, Field(description="The colour that its file names.")] = None
     warnings: list[str]
     error: Annotated[str | None, Field(description="Why it is down or broken.")]
 

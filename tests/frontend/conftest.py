@@ -35,6 +35,7 @@ ROW: dict[str, Any] = {
     "origin": "project",
     "source": "/project/.claude/agents/scout.md",
     "workers": [],
+    "color": None,
     "warnings": [],
     "error": None,
 }
