@@ -36,7 +36,8 @@ class _Check:
         self._files = ConfigFiles.find(root, environ, shipped)
         self._loaded = self._load()
         home = Path(environ.get("HOME") or Path.home())
-        self._catalogue = Catalogue(Folders.resolve(root, environ, home, Path(built_in())))
+        folders = Folders.resolve(root, environ, home, Path(built_in()))
+        self._catalogue = Catalogue(folders, is_trusted(root, environ))
 
     def report(self) -> Report:
         self._check_variables()

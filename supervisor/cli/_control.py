@@ -28,6 +28,12 @@ PATIENCE_S = 3.0
 ANSWER_DEADLINE_S = 10.0
 """How long a pool may take to answer."""
 
+_COLOURS = {
+    "red": "31", "green": "32", "yellow": "33", "blue": "34", "purple": "35", "cyan": "36",
+    "orange": "38;5;208", "pink": "38;5;205",
+}  # fmt: skip
+"""How a terminal is told the colours that an agent's file may name."""
+
 
 def stop(place: Place, as_json: bool) -> int:
     """Stop the pool and wait until it has gone; 0 also where none runs."""
@@ -133,7 +139,8 @@ def status(place: Place, as_json: bool) -> int:
         return 1
     facts |= result["structuredContent"]
     facts["down"] = [agent["name"] for agent in facts["agents"] if agent["state"] == "down"]
-    _say(as_json, facts, _table(facts))
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    _say(as_json, facts, _table(facts, colour))
     return 1 if facts["down"] else 0
 
 
@@ -207,7 +214,7 @@ def _ask(place: Place, tool: str) -> tuple[dict[str, Any], dict[str, Any]]:
             return answer, client.call(tool)
 
 
-def _table(facts: dict[str, Any]) -> str:
+def _table(facts: dict[str, Any], colour: bool) -> str:
     rows = [("AGENT", "STATE", "PID", "MEMORY", "DONE", "FAILED", "RESTARTS", "WAITING")]
     for agent in facts["agents"]:
         rows.append(
@@ -227,12 +234,24 @@ def _table(facts: dict[str, Any]) -> str:
     ]
     if facts["down"]:
         lines.append(f"down: {', '.join(facts['down'])}; agent-pool tail says why")
-    lines += table(rows, columns(sys.stdout))
+    drawn = table(rows, columns(sys.stdout))
+    if colour:
+        width = max(len(row[0]) for row in rows)
+        names = [None, *(agent.get("color") for agent in facts["agents"])]
+        drawn = [_painted(line, width, name) for line, name in zip(drawn, names, strict=True)]
+    lines += drawn
     lines += [f"  {a['name']}: {a['error']}" for a in facts["agents"] if a["error"]]
-    lines += [f"  {warning}" for a in facts["agents"] for warning in a["warnings"]]
-    lines += [f"  {warning}" for warning in facts["warnings"]]
+    # Several agents may name the same skill or server, and share what is wrong with it.
+    warnings = dict.fromkeys(warning for a in facts["agents"] for warning in a["warnings"])
+    lines += [f"  {warning}" for warning in (*warnings, *facts["warnings"])]
     lines.append(f"log: {facts['log']}")
     return "\n".join(lines)
+
+
+def _painted(line: str, width: int, colour: str | None) -> str:
+    """A row with its first column, `width` wide, in the colour that the agent's file names."""
+    code = _COLOURS.get(colour or "")
+    return f"\033[{code}m{line[:width]}\033[0m{line[width:]}" if code else line
 
 
 def _say(as_json: bool, facts: dict[str, Any], text: str) -> None:

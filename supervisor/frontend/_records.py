@@ -85,6 +85,7 @@ class AgentRecord(BaseModel):
     workers: Annotated[
         list[WorkerRecord], Field(description="One each replica; the figures above are of all.")
     ]
+    color: Annotated[str | None, Field(description="The colour that its file names.")] = None
     conversations: Annotated[
         list[ConversationRecord], Field(description="Contexts that are kept with it.")
     ]

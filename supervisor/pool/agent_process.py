@@ -9,10 +9,11 @@ import math
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable
+from typing import Any
 
 import trio
 
-from supervisor.pool.events import ContextReset, Dropped, PoolEvent, StderrLine
+from supervisor.pool.events import ContextReset, Dropped, PoolEvent, ServerFailed, StderrLine
 from supervisor.pool.launch import Capabilities
 from supervisor.process import Process, ProcessClosedError
 from supervisor.protocol import (
@@ -43,6 +44,9 @@ LAST_WORDS_S = 0.5
 
 PROBE_S = 2.0
 """How long a CLI may take to answer a request that it may not know."""
+
+SERVERS_EVERY_S = 0.2
+"""How often it is asked whether its MCP servers have connected."""
 
 
 class ProcessGoneError(Exception):
@@ -235,6 +239,26 @@ class AgentProcess:
         if await self._control("mcp_status", timeout_s) is not None:
             return True
         return self._outputs > output_before
+
+    async def await_servers(self, timeout_s: float) -> None:
+        """Wait until each of its MCP servers has connected or failed, or `timeout_s` are over.
+
+        A task that is begun before goes without their tools, and the next one has another prompt.
+
+        Raises:
+            ProcessGoneError: it ended instead.
+        """
+        with trio.move_on_after(timeout_s):
+            while True:
+                servers = _servers(await self._control("mcp_status", timeout_s))
+                if all(server.get("status") != "pending" for server in servers):
+                    break
+                await trio.sleep(SERVERS_EVERY_S)
+            for server in servers:
+                if server.get("status") == "failed":
+                    why = str(server.get("error") or "no reason is given")
+                    name = str(server.get("name"))
+                    self._emit(ServerFailed(self._agent, self.child.pid, name, why))
 
     async def interrupt(self, grace_s: float) -> TurnResult | None:
         """Interrupt the task in hand; None: it did not end within `grace_s`, by a result.
@@ -469,3 +493,9 @@ class AgentProcess:
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
             await self._changed.wait()
+
+
+def _servers(reply: ControlReply | None) -> list[dict[str, Any]]:
+    """What a CLI answers of its MCP servers; a stand-in may answer anything."""
+    servers = reply.response.get("mcpServers") if reply is not None else None
+    return [s for s in servers if isinstance(s, dict)] if isinstance(servers, list) else []

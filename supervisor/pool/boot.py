@@ -18,7 +18,16 @@ from supervisor.agents import AgentDefinition
 from supervisor.place import TAG
 from supervisor.pool.agent_process import AgentProcess
 from supervisor.pool.events import PoolEvent, SpawnDelayed
-from supervisor.pool.launch import PERSIST_NOT, Capabilities, Cli, CliFinder, arguments, environment
+from supervisor.pool.launch import (
+    PERSIST_NOT,
+    Capabilities,
+    Cli,
+    CliFinder,
+    arguments,
+    environment,
+    variables_of,
+)
+from supervisor.pool.option_files import OptionFile, option_files, written
 from supervisor.pool.temporary import TemporaryFolders, size_of, variables
 from supervisor.process import Command, Process, ProcessHost
 
@@ -47,6 +56,10 @@ class Profile:
     """Where it runs."""
     environ: tuple[tuple[str, str], ...]
     """What it gets of the pool's environment, by name."""
+    files: tuple[OptionFile, ...] = ()
+    """More arguments, by files."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """More of its environment."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +88,22 @@ def launch_of(
     memory_limit: int,
     folder: Path,
     environ: Mapping[str, str],
+    whole_environ: Mapping[str, str],
 ) -> Launch:
-    """How an agent is started, as far as its binary is `known`; the rest as in `Profile`."""
-    words = tuple(arguments(definition, mode, known))
-    own = Profile(cli, mode, words, memory_limit, folder, tuple(sorted(environ.items())))
+    """How an agent is started, as far as its binary is `known`; the rest as in `Profile`.
+
+    `whole_environ` is the pool's own, of which the process gets `environ`.
+    """
+    own = Profile(
+        cli,
+        mode,
+        tuple(arguments(definition, mode, known)),
+        memory_limit,
+        folder,
+        tuple(sorted(environ.items())),
+        option_files(definition, whole_environ),
+        tuple(variables_of(definition).items()),
+    )
     if definition.model is None or known.late_model is False:
         return Launch(definition, own, own)
     blank = dataclasses.replace(definition, model=None)
@@ -141,6 +166,7 @@ class Boot:
         """When the wait for it began."""
         self._yard = yard
         self._tmp: Path | None = None
+        self._files: tuple[str, ...] = ()
         self._holds_place = False
 
     async def start(self, on_gone: Callable[[], None]) -> AgentProcess:
@@ -156,6 +182,7 @@ class Boot:
         self.began = time.monotonic()
         if yard.temporary is not None:
             self._tmp = await yard.temporary.make(self.owner)
+        self._files = await trio.to_thread.run_sync(written, self.profile.files, self._tmp)
         child = await self._spawn()
         known = yard.clis.capabilities(self.profile.cli)
         return AgentProcess(child, self.agent, known, yard.emit, on_gone)
@@ -201,9 +228,9 @@ class Boot:
 
     def _command(self) -> Command:
         yard, profile = self._yard, self.profile
-        env = environment(dict(profile.environ), profile.mode)
+        env = environment(dict(profile.environ), profile.mode) | dict(profile.variables)
         return Command(
-            argv=(*profile.cli.argv, *profile.words),
+            argv=(*profile.cli.argv, *profile.words, *self._files),
             cwd=profile.folder,
             env=env | (variables(self._tmp) if self._tmp is not None else {}),
             tag_variable=TAG,

@@ -233,6 +233,16 @@ class Dropped(PoolEvent):
 
 
 @dataclass(frozen=True)
+class ServerFailed(PoolEvent):
+    """An MCP server of a process could not be started or reached; it goes on without."""
+
+    pid: int
+    server: str
+    reason: str
+    level = "warning"
+
+
+@dataclass(frozen=True)
 class StderrLine(PoolEvent):
     """A line that a process printed on its stderr."""
 

@@ -10,16 +10,13 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from supervisor.agents import AgentDefinition
+from supervisor.agents import READ_AND_EDIT, AgentDefinition
 from supervisor.place import FOLDER, TAG, VARIABLES, settled_command, split_command
 from supervisor.pool.config import Config
 from supervisor.pool.outcome import PoolError, TaskError
 
 OLDEST_VERSION = (2, 0, 60)
 """Older CLIs ignore the system prompt that `initialize` hands over (measured)."""
-
-WITHOUT_A_LIST = ("Read", "Glob", "Grep", "Edit", "Write", "NotebookEdit", "TodoWrite")
-"""The tools of an agent whose definition lists none: reading and editing, no commands."""
 
 PERSIST_NOT = "--no-session-persistence"
 """The CLI keeps no file of what was said: only a conversation needs that."""
@@ -156,7 +153,7 @@ class Cli:
 class Role(AgentDefinition):
     """A definition, with what pool.toml says of how its agent is started."""
 
-    usual_tools: tuple[str, ...] = WITHOUT_A_LIST
+    usual_tools: tuple[str, ...] = READ_AND_EDIT
     """What it has where nobody lists its tools; each use is for its permission mode to judge."""
     directories: tuple[str, ...] = ()
     """Folders besides its own in which its tools may work."""
@@ -290,22 +287,41 @@ def arguments(
     words += ["--verbose", "--strict-mcp-config"]
     if PERSIST_NOT not in unknown:
         words.append(PERSIST_NOT)
+    if made.setting_sources is not None:
+        words += ["--setting-sources", ",".join(made.setting_sources)]
+    if made.claude_md_folders:
+        words += ["--add-dir", *map(str, made.claude_md_folders)]
     words += ["--permission-mode", permission_mode]
     tools = made.usual_tools if made.tools is None else made.tools
     every = "*" in tools
     words += ["--tools", "default" if every else ",".join(_tool_names(tools))]
-    allowed = [tool for tool in made.tools or () if tool != "*"]
-    if allowed:
+    if allowed := _allowed(made):
         words += ["--allowedTools", ",".join(allowed)]
     if made.disallowed_tools:
-        words += ["--disallowedTools", ",".join(made.disallowed_tools)]
+        words += ["--disallowedTools", ",".join(map(_rule, made.disallowed_tools))]
     if made.model:
         words += ["--model", made.model]
     if made.effort and "--effort" not in unknown:
         words += ["--effort", made.effort]
+    if made.max_turns:
+        words += ["--max-turns", str(made.max_turns)]
     for folder in made.directories:
         words += ["--add-dir", folder]
     return [*words, *made.extra_arguments]
+
+
+def variables_of(definition: AgentDefinition) -> dict[str, str]:
+    """What a definition says that the CLI takes by environment variables."""
+    wanted = {
+        "CLAUDE_CODE_DISABLE_CLAUDE_MDS": definition.omit_claude_md,
+        "CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": bool(definition.claude_md_folders),
+        "ENABLE_PROMPT_CACHING_1H": definition.cache_lifetime == "1h",
+    }
+    variables = {name: "1" for name, is_wanted in wanted.items() if is_wanted}
+    if definition.mcp_servers:
+        # Else the first task may be begun before its tools are there (measured).
+        variables["MCP_CONNECTION_NONBLOCKING"] = "0"
+    return variables
 
 
 def passed_on(environ: Mapping[str, str], also: Iterable[str] = ()) -> dict[str, str]:
@@ -361,8 +377,29 @@ def _may_bypass(definition: AgentDefinition) -> bool:
 
 
 def _tool_names(tools: tuple[str, ...]) -> list[str]:
-    """`Bash(git log:*)` is a permission; the tool that it needs is `Bash`."""
-    return list(dict.fromkeys(tool.split("(", 1)[0].strip() for tool in tools))
+    """`Bash(git log:*)` is a permission; the tool that it needs is `Bash`.
+
+    An MCP server's tools are there with the server.
+    """
+    names = dict.fromkeys(tool.split("(", 1)[0].strip() for tool in tools)
+    return [name for name in names if not name.startswith("mcp__")]
+
+
+def _allowed(definition: AgentDefinition) -> list[str]:
+    """What the agent may do unasked: what it lists, and all of a server of which it lists none."""
+    listed = [_rule(tool) for tool in definition.tools or () if tool != "*"]
+    whole = [
+        server.prefix
+        for server in definition.mcp_servers
+        if server.is_listed
+        and not any(one == server.prefix or one.startswith(f"{server.prefix}__") for one in listed)
+    ]
+    return [*listed, *whole]
+
+
+def _rule(tool: str) -> str:
+    """`mcp__server__*` in the form that every version knows."""
+    return tool.removesuffix("__*") if tool.startswith("mcp__") else tool
 
 
 def _missing(command: str, why: str) -> TaskError:

@@ -162,7 +162,7 @@ class Pool:
     @property
     def warnings(self) -> list[str]:
         """What of the configuration is left out, and what names no agent."""
-        defined = {entry.name for entry in self._catalogue.all()}
+        defined = {entry.name for entry in self._definitions.all()}
         return list(map(str, (*self._loaded.warnings, *self._loaded.undefined(defined))))
 
     @property
@@ -181,11 +181,17 @@ class Pool:
             PoolError: `unknown_agent` or `agent_broken`, with what to do.
         """
         try:
-            return self._role(self._catalogue.get(name))
+            return self._role(self._definitions.get(name))
         except UnknownAgent as unknown:
             raise PoolError(_unknown_error(unknown)) from None
         except BrokenAgent as broken:
             raise PoolError(_broken_error(broken)) from None
+
+    @property
+    def _definitions(self) -> Catalogue:
+        """All agents; what runs code counts where the user trusts the project, as of now."""
+        self._catalogue.trusted = is_trusted(self.root, self._environ)
+        return self._catalogue
 
     def _role(self, definition: AgentDefinition) -> Role:
         trusted = is_trusted(self.root, self._environ)
@@ -506,7 +512,7 @@ class Pool:
             PoolError: the pool is degraded.
         """
         self._check_call()
-        rows = [self._row(entry) for entry in self._catalogue.all()]
+        rows = [self._row(entry) for entry in self._definitions.all()]
         rows += [self._orphan_row(name) for name in self._undefined({r["name"] for r in rows})]
         sizes = await self._host.memory(
             {seat.name: seat.process for _, seat, _ in self._running() if seat.process}
@@ -566,7 +572,7 @@ class Pool:
         if not number or self._stopping:
             return {}
         wanted: dict[Profile, int] = {}
-        for entry in self._catalogue.all():
+        for entry in self._definitions.all():
             with contextlib.suppress(PoolError):  # it is told when the agent is called
                 wanted[self._launch_of(entry.name).spare] = number
         return wanted
@@ -648,6 +654,7 @@ class Pool:
             memory_limit=settings.hard_ceiling,
             folder=folder_of(settings.working_directory, self.root),
             environ=passed_on(self._environ, settings.environment),
+            whole_environ=self._environ,
         )
 
     async def _bring_back(self, agent: Agent) -> None:
@@ -722,7 +729,8 @@ class Pool:
         warnings = [str(finding) for finding in entry.warnings]
         if (refused := ignored_bypass(self._role(entry))) is not None:
             warnings.append(refused)
-        return row | {"description": entry.description, "warnings": warnings}
+        facts = {"description": entry.description, "color": entry.color, "warnings": warnings}
+        return row | facts
 
 
 def _conversation_row(agent: Agent) -> dict[str, Any]:

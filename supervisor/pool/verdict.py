@@ -115,4 +115,6 @@ def failed_error(agent: str, result: TurnResult) -> TaskError:
     if result.aborted:
         message = f'"{agent}" was interrupted from inside: {said}'
         return TaskError("agent_aborted", message, advice, data)
+    if result.subtype == "error_max_turns":
+        advice = "Give it a smaller task, or raise maxTurns in its file."
     return TaskError("agent_failed", f'"{agent}" ended with {result.subtype}: {said}', advice, data)

@@ -285,6 +285,8 @@ class Worker:
                 keeps_context=agent.conversation is not None,
             ):
                 return End("replace" if spare else "silent start")
+            if definition.mcp_servers:
+                await process.await_servers(limit_s)
         except ProcessGoneError:
             return End("replace" if spare else "start")
         boot.has_started()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.agents import AgentDefinition, Origin
+from supervisor.agents import AgentDefinition, McpServer, Origin
 from supervisor.place import VARIABLES, settled_variables
 from supervisor.pool import Config, ConfigFiles, PoolError, TaskError
 from supervisor.pool.launch import (
@@ -27,6 +27,7 @@ from supervisor.pool.launch import (
     passed_on,
     permission_mode,
     role,
+    variables_of,
 )
 
 SHIPPED: Final = Path(__file__).resolve().parents[2] / "config" / "pool.toml"
@@ -45,6 +46,8 @@ AGENT: Final = AgentDefinition(
     digest="",
     warnings=(),
 )
+
+CALC: Final = McpServer("calc", '{"command": "c"}', is_listed=True)
 
 # environment
 
@@ -183,7 +186,89 @@ def test_disallowed_tools_and_the_model_are_handed_on() -> None:
 
 
 def test_what_is_not_given_is_left_to_the_cli() -> None:
-    assert not options(AGENT).keys() & {"--disallowedTools", "--model", "--append-system-prompt"}
+    assert not options(AGENT).keys() & {
+        "--disallowedTools",
+        "--model",
+        "--append-system-prompt",
+        "--effort",
+        "--max-turns",
+        "--setting-sources",
+        "--add-dir",
+    }
+
+
+def test_effort_and_the_limit_of_turns_are_handed_on() -> None:
+    given = options(replace(AGENT, effort="low", max_turns=7))
+
+    assert (given["--effort"], given["--max-turns"]) == ("low", "7")
+
+
+def test_effort_is_left_out_for_a_binary_that_does_not_know_it() -> None:
+    known = Capabilities(unknown_options={"--effort"})
+
+    assert "--effort" not in arguments(replace(AGENT, effort="low"), "plan", known)
+
+
+@pytest.mark.parametrize(
+    ("sources", "word"), [(("user",), "user"), (("user", "local"), "user,local"), ((), "")]
+)
+def test_the_sources_of_settings_are_handed_on(sources: tuple[str, ...], word: str) -> None:
+    assert options(replace(AGENT, setting_sources=sources))["--setting-sources"] == word
+
+
+def test_a_folder_whose_memory_files_are_read_is_added_as_text_only() -> None:
+    definition = replace(AGENT, claude_md_folders=(Path("/p"),))
+
+    assert options(definition)["--add-dir"] == "/p"
+    assert variables_of(definition) == {"CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "1"}
+
+
+@pytest.mark.parametrize(
+    ("definition", "variables"),
+    [
+        (AGENT, {}),
+        (replace(AGENT, omit_claude_md=True), {"CLAUDE_CODE_DISABLE_CLAUDE_MDS": "1"}),
+        (replace(AGENT, cache_lifetime="1h"), {"ENABLE_PROMPT_CACHING_1H": "1"}),
+        (replace(AGENT, cache_lifetime="5m"), {}),
+        (replace(AGENT, mcp_servers=(CALC,)), {"MCP_CONNECTION_NONBLOCKING": "0"}),
+    ],
+)
+def test_what_the_cli_takes_by_variables_is_set_by_them(
+    definition: AgentDefinition, variables: dict[str, str]
+) -> None:
+    assert variables_of(definition) == variables
+
+
+# MCP servers
+
+
+def test_a_server_that_the_definition_lists_is_allowed_whole() -> None:
+    given = options(replace(AGENT, tools=("Read",), mcp_servers=(CALC,)))
+
+    assert (given["--tools"], given["--allowedTools"]) == ("Read", "Read,mcp__calc")
+
+
+def test_of_a_server_whose_tools_are_listed_those_are_allowed() -> None:
+    given = options(replace(AGENT, tools=("mcp__calc__add", "Read"), mcp_servers=(CALC,)))
+
+    assert (given["--tools"], given["--allowedTools"]) == ("Read", "mcp__calc__add,Read")
+
+
+def test_a_server_that_is_only_named_by_a_tool_is_not_allowed_whole() -> None:
+    named = replace(CALC, is_listed=False)
+
+    given = options(replace(AGENT, tools=("Read",), mcp_servers=(named,)))
+
+    assert given["--allowedTools"] == "Read"
+
+
+@pytest.mark.parametrize("written", ["mcp__calc", "mcp__calc__*"])
+def test_all_of_a_server_has_one_form_that_every_version_knows(written: str) -> None:
+    definition = replace(AGENT, tools=(written,), disallowed_tools=("mcp__other__*",))
+
+    given = options(replace(definition, mcp_servers=(CALC,)))
+
+    assert (given["--allowedTools"], given["--disallowedTools"]) == ("mcp__calc", "mcp__other")
 
 
 def test_an_option_that_the_binary_refused_is_left_out() -> None:
