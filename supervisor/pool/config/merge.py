@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ class Layers:
     """As written, by table and key."""
     files: list[Path] = field(default_factory=list)
     """Those that have been added."""
+    last: dict[str, Any] = field(default_factory=dict)
+    """The values of the last file, which holds every key."""
     origins: dict[At, Origin] = field(default_factory=dict)
     """Who said it: every key and table that a file holds, and each item of a list."""
     problems: list[Problem] = field(default_factory=list)
@@ -55,6 +58,7 @@ class Layers:
             key = f"{dotted(deep[:2])}…"
             raise ConfigError([Problem(path, _line(deep, lines), key, why)])
         self.files.append(path)
+        self.last = given
         self._fill(self.values, given, lambda at: Origin(path, _line(at, lines)), ())
 
     def check(self) -> Config:
@@ -63,29 +67,40 @@ class Layers:
         Raises:
             ConfigError: with every finding in every file.
         """
-        filled = _filled(self.values)
-        try:
-            config = Config.model_validate(filled)
-        except ValidationError as error:
-            for one in error.errors():
-                at = tuple(str(part) for part in one["loc"])
-                if not self._is_inherited(at):
-                    self._wrong(at, reason(at, one))
-            raise ConfigError(self.problems) from None
-        check_rules(config, self._wrong_together)
-        if self.problems:
+        # Where a file is missing, what others say of its groups cannot be judged.
+        is_whole = not self.problems
+        config = self._validate()
+        if config is not None and is_whole:
+            check_rules(config, self._wrong_together)
+        if config is None or self.problems:
             raise ConfigError(self.problems)
         return config.model_copy(update={"agents": self._with_own_keys(config)})
 
+    def _validate(self) -> Config | None:
+        """The configuration, without what is wrong; None: too much is.
+
+        So that what does not fit together is told in the same go.
+        """
+        filled = _filled(self.values)
+        try:
+            return Config.model_validate(filled)
+        except ValidationError as error:
+            found = [(tuple(str(part) for part in one["loc"]), one) for one in error.errors()]
+        for at, one in found:
+            if not self._is_inherited(at):
+                self._wrong(at, reason(at, one))
+        filled = deepcopy(filled)
+        for at, _ in found:
+            _mend(filled, at, self.last)
+        try:
+            return Config.model_validate(filled) if all(len(at) > 1 for at, _ in found) else None
+        except ValidationError:
+            return None
+
     def value(self, at: At) -> object:
         """The value of a key as it was written, there or in the defaults; None: nowhere."""
-        for candidate in (at, _default_of(at) or at):
-            value: object = self.values
-            for key in candidate:
-                value = value.get(key) if isinstance(value, dict) else None
-            if value is not None:
-                return value
-        return None
+        value: object = _value_at(self.values, at)
+        return value if value is not None else _value_at(self.values, _default_of(at) or at)
 
     def origin(self, at: At) -> Origin:
         """Where the value of a key was written: there, in the defaults, or in a table around it."""
@@ -180,9 +195,8 @@ def _line(at: At, lines: Mapping[At, int]) -> int | None:
 
 def _default_of(at: At) -> At | None:
     """The key under `[defaults]` that fills the key `at` where that is not given."""
-    if len(at) < 3 or at[0] not in NAMED:
-        return None
-    return ("defaults", at[0].removesuffix("s"), *at[2:])
+    is_filled = len(at) >= 3 and at[0] in NAMED
+    return ("defaults", at[0].removesuffix("s"), *at[2:]) if is_filled else None
 
 
 def _filled(values: dict[str, Any]) -> dict[str, Any]:
@@ -195,6 +209,26 @@ def _filled(values: dict[str, Any]) -> dict[str, Any]:
         if isinstance(own, dict) and isinstance(default, dict):
             filled[table] = {name: _upon(default, one) for name, one in own.items()}
     return filled
+
+
+def _mend(values: dict[str, Any], at: At, last: dict[str, Any]) -> None:
+    """Put in place of a wrong value what the last file has there; take out what it has not."""
+    if at[-1].isdigit():
+        at = at[:-1]  # of a list, all of it
+    # A wrong table of an agent or a group becomes that of the defaults: it is not to be missed.
+    default = ("defaults", at[0].removesuffix("s"), *at[2:])
+    right = _value_at(last, default if at[0] in NAMED else at)
+    table = _value_at(values, at[:-1])
+    if isinstance(table, dict):
+        table.pop(at[-1], None)
+        if right is not None:
+            table[at[-1]] = right
+
+
+def _value_at(values: object, at: At) -> Any:
+    for key in at:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values
 
 
 def _upon(default: object, own: object) -> object:

@@ -172,6 +172,56 @@ def test_all_findings_of_all_files_are_told_at_once(files: Files, tmp_path: Path
     ]
 
 
+def test_what_does_not_fit_together_is_told_with_what_is_wrong_by_itself(files: Files) -> None:
+    files.write(
+        files.user,
+        """\
+[pool]
+lnger = "1s"
+[agents.a]
+supervisor = "nobody"
+queue_limit = 0
+[supervisors.g]
+parent = "g"
+intensity = -1
+[supervisors.h]
+backoff = 1
+[agents.b]
+supervisor = "h"
+tools = ["Read", 1]
+""",
+    )
+
+    assert [(one.line, one.key) for one in files.problems()] == [
+        (2, "pool.lnger"),
+        (4, "agents.a.supervisor"),
+        (5, "agents.a.queue_limit"),
+        (7, "supervisors.g.parent"),
+        (8, "supervisors.g.intensity"),
+        (10, "supervisors.h.backoff"),
+        (13, "agents.b.tools.1"),
+    ]
+
+
+@pytest.mark.parametrize("broken", ["[supervisors.g\n", "[supervisors.g]\nx = \xff\n"])
+def test_who_names_a_group_of_a_file_that_cannot_be_read_is_not_blamed(
+    files: Files, broken: str
+) -> None:
+    files.write(files.project, broken.encode("latin-1"))
+    files.write(files.user, '[agents.a]\nsupervisor = "g"\n[pool]\nlnger = 1\n')
+
+    assert [(one.path, one.key) for one in files.problems()] == [
+        (files.project, ""),
+        (files.user, "pool.lnger"),
+    ]
+
+
+def test_a_group_that_is_no_table_is_told_once(files: Files) -> None:
+    files.write(files.user, 'supervisors = { g = 1 }\n[agents.a]\nsupervisor = "g"\n')
+
+    assert files.problem().endswith("a table is expected here: [supervisors.g]")
+
+
 def test_an_error_says_each_of_its_findings(files: Files) -> None:
     files.write(files.user, '[pool]\nlinger = "x"\nspawn_limit = -1\n')
 

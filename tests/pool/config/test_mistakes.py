@@ -263,11 +263,10 @@ KEYS = {
     ),
     "a quoted key": one('["pool"]\n"linger" = "x"\n', 2, "pool.linger", '"x" does not fit'),
     "a key after a text of several lines": one(
-        '[supervisors.g]\nparent = """\n[pool]\nlinger = "1s"\n"""\nintensity = -1\n', 6,
-        "supervisors.g.intensity", "-1 does not fit",
+        '[pool]\nname = """\\\n[logs]\\\nlinger"""\nspawn_limit = -1\n', 5, "pool.spawn_limit", "-1"
     ),
     "a key after a hash in a text": one(
-        '[supervisors."#"]\n[pool]\nspawn_limit = -1 # [logs]\n', 3, "pool.spawn_limit", "-1"
+        '[pool]\nname = "# [logs]"\nspawn_limit = -1 # [logs]\n', 3, "pool.spawn_limit", "-1"
     ),
     "an agent whose name has a dot in it": one(
         '[agents."a.b"]\nrestart = "no"\n', 2, 'agents."a.b".restart', '"no" does not fit'
