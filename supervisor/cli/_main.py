@@ -68,12 +68,15 @@ def parser() -> argparse.ArgumentParser:
         "killed together with their reaper",
         "agent-pool ps --json",
     )
+    processes.add_argument("--root", help="only this project's (default: all of this user's)")
     processes.add_argument("--json", action="store_true", help="print one JSON object")
     strays = add(
         "reap",
-        "end strays (see ps) and nothing else; exit status 1: one would not end",
+        "end strays (see ps), remove the temporary folders and cgroups that their pools had, and "
+        "nothing else; exit status 1: something would not go",
         "agent-pool reap --dry-run",
     )
+    strays.add_argument("--root", help="only this project's (default: all of this user's)")
     strays.add_argument("--dry-run", action="store_true", help="end nothing, say what would be")
     strays.add_argument("--json", action="store_true", help="print one JSON object")
     log = add(
@@ -157,11 +160,14 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     root = os.path.realpath(given) if given else find_root(os.environ, cwd)
     place = Place(root, os.environ)
     if arguments.command in ("ps", "reap"):
-        from supervisor.cli import _ps
-
+        only = place.folder if given else None
         if arguments.command == "ps":
-            return _ps.ps(place.base, arguments.json)
-        return _ps.reap(place.base, arguments.json, arguments.dry_run)
+            from supervisor.cli._ps import ps
+
+            return ps(place.base, only, arguments.json)
+        from supervisor.cli._reap import reap
+
+        return reap(place.base, only, os.environ, arguments.json, arguments.dry_run)
     if arguments.command == "tail":
         chosen = (arguments.agent, arguments.level, arguments.since, arguments.lines)
         return _tail.tail(place, _tail.Choice(*chosen), arguments.follow, arguments.json)
@@ -171,5 +177,6 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return run(place, os.environ, cwd, arguments.linger)
     from supervisor.cli._control import status, stop, tree
 
-    command = {"stop": stop, "status": status, "tree": tree}[arguments.command]
-    return command(place, arguments.json)
+    if arguments.command == "stop":
+        return stop(place, os.environ, arguments.json)
+    return (status if arguments.command == "status" else tree)(place, arguments.json)

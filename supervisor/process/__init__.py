@@ -5,9 +5,15 @@ it starts inherits. `Child.end` is over only when nothing that carries the tag, 
 that descends from the process, is left.
 """
 
-from supervisor.process._cgroup import end_subtree, use_cgroups
+from supervisor.process._cgroup import cgroup_members, end_subtree, use_cgroups
 from supervisor.process._child import Child, Command
-from supervisor.process._kill import find_marked, find_tree, kill_exactly, kill_until_gone
+from supervisor.process._kill import (
+    find_marked,
+    find_tree,
+    kill_exactly,
+    kill_until_gone,
+    shared_census,
+)
 from supervisor.process._machine import (
     available_bytes,
     is_dying,
@@ -23,6 +29,7 @@ from supervisor.process._reaper import (
     reap_adopted_forever,
 )
 from supervisor.process._scan import (
+    Census,
     ProcessId,
     Seen,
     age_s,
@@ -36,6 +43,7 @@ from supervisor.process._scan import (
 )
 
 __all__ = [
+    "Census",
     "Child",
     "Command",
     "ProcessId",
@@ -45,6 +53,7 @@ __all__ = [
     "age_s",
     "available_bytes",
     "become_subreaper",
+    "cgroup_members",
     "command_line",
     "descendants",
     "end_everything_below",
@@ -64,6 +73,7 @@ __all__ = [
     "pressure",
     "reap_adopted_forever",
     "scan",
+    "shared_census",
     "tagged",
     "use_cgroups",
 ]
