@@ -64,10 +64,16 @@ async def foreground(
             await pool.exit_status()
 
 
+def pool_of(project: Project) -> int:
+    """The pid of the pool that runs."""
+    pid = project.pool_pid()
+    assert pid is not None
+    return pid
+
+
 async def kill_both(project: Project) -> None:
     """Kill the pool and its reaper as at one instant: neither acts between the two deaths."""
-    pool = project.pool_pid()
-    assert pool is not None
+    pool = pool_of(project)
     reaper = psutil.Process(pool).ppid()
     for number in (signal.SIGSTOP, signal.SIGKILL):
         os.kill(reaper, number)
