@@ -256,9 +256,9 @@ class Place:
         self.mark = mark_of(self.folder)
         """What the tag of every process of this place's pools begins with, one after the other."""
         self.lock = os.path.join(self.folder, LOCK)
-        self.cgroup = f"agent-pool-{self.mark}"
+        self.cgroup = cgroup_of(self.folder)
         """The name of the cgroup that its agents are in, where there is one."""
-        self.cgroup_note = os.path.join(self.folder, "cgroup")
+        self.cgroup_note = cgroup_note(self.folder)
         """Says where that cgroup is."""
         self.start_lock = os.path.join(self.folder, "start.lock")
         self.errors = os.path.join(self.folder, "pool.err")
@@ -282,12 +282,7 @@ class Place:
 
     def noted_cgroup(self) -> "str | None":
         """The folder of the cgroup that a pool of this place has noted, or None."""
-        try:
-            with open(self.cgroup_note, encoding="utf-8") as file:
-                path = file.read()
-        except OSError:
-            return None
-        return path if os.path.basename(path) == self.cgroup else None
+        return noted_cgroup(self.folder)
 
     def holder(self) -> "dict[str, Any] | None":
         """What the holder of the pool's lock wrote, `{"pid": …}` or {}; None: nobody holds it."""
@@ -297,6 +292,27 @@ class Place:
 def mark_of(folder: str) -> str:
     """What the tags of all pools begin with that have their state in `folder`."""
     return hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+
+
+def cgroup_of(folder: str) -> str:
+    """The name of the cgroup of the pools that have their state in `folder`."""
+    return f"agent-pool-{mark_of(folder)}"
+
+
+def cgroup_note(folder: str) -> str:
+    """The file that says where that cgroup is."""
+    return os.path.join(folder, "cgroup")
+
+
+def noted_cgroup(folder: str) -> "str | None":
+    """The folder of that cgroup, as a pool has noted it, or None."""
+    try:
+        with open(cgroup_note(folder), encoding="utf-8") as file:
+            path = file.read()
+    except OSError:
+        return None
+    # By its name too: what is noted there gets killed.
+    return path if os.path.basename(path) == cgroup_of(folder) else None
 
 
 def holder_of(lock: str) -> "dict[str, Any] | None":
@@ -313,6 +329,15 @@ def holder_of(lock: str) -> "dict[str, Any] | None":
         return None
     finally:
         os.close(fd)
+
+
+def signed_by(lock: str) -> "dict[str, Any]":
+    """What its holder wrote into the lock file `lock`, or the last one that there was; else {}."""
+    try:
+        with open(lock, "rb") as file:
+            return _first_object(file.read(HELLO_LIMIT))
+    except OSError:
+        return {}
 
 
 def private_folder(path: str) -> None:

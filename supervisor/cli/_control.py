@@ -10,14 +10,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from supervisor import __version__
 from supervisor.cli._client import ClientError, LineClient
 from supervisor.cli._lock import wake_reaper
 from supervisor.cli._screen import columns, mebibytes, table
-from supervisor.place import TAG, Place, hello_line, parse_hello
+from supervisor.place import Place, hello_line, parse_hello
 
 STOP_DEADLINE_S = 60.0
 """How long `stop` waits for the pool and all of its processes to be gone."""
@@ -35,8 +35,11 @@ _COLOURS = {
 """How a terminal is told the colours that an agent's file may name."""
 
 
-def stop(place: Place, as_json: bool) -> int:
-    """Stop the pool and wait until it has gone; 0 also where none runs."""
+def stop(place: Place, environ: Mapping[str, str], as_json: bool) -> int:
+    """Stop the pool and wait until it has gone; 0 also where none runs.
+
+    Where none runs, what one that was killed has left is ended.
+    """
     deadline = time.monotonic() + STOP_DEADLINE_S
     while (holder := place.holder()) is not None:
         pid = holder.get("pid")
@@ -48,7 +51,7 @@ def stop(place: Place, as_json: bool) -> int:
             return 1
         time.sleep(0.01)
     else:
-        return _end_strays(place, as_json)
+        return _end_leftovers(place, environ, as_json)
     _tell_to_end(place, holder, pid)
     if not _await_release(place, pid, deadline):
         text = f"the pool (pid {pid}) has not ended within {STOP_DEADLINE_S:.0f} s"
@@ -59,29 +62,33 @@ def stop(place: Place, as_json: bool) -> int:
     return 0
 
 
-def _end_strays(place: Place, as_json: bool) -> int:
+def _end_leftovers(place: Place, environ: Mapping[str, str], as_json: bool) -> int:
     """No pool runs: end what one that was killed has left, and say so."""
     import trio
 
-    from supervisor.process import find_marked, kill_until_gone, marks, scan
+    from supervisor.cli._leftovers import Leftovers, claimed, end_leftovers
 
-    tags = marks(TAG, scan()).values()
-    # Of pools that are gone by now: one that starts meanwhile has another beginning.
-    dead = {".".join(t.split(".")[:2]) + "." for t in tags if t.startswith(f"{place.mark}.")}
-    if place.holder() is not None:
-        dead.clear()  # one has just started: it does this itself
-    strays = sorted(find_marked(TAG, *dead)) if dead else []
-    left = (
-        trio.run(kill_until_gone, lambda census: find_marked(TAG, *dead, census=census))
-        if strays
-        else []
-    )
+    found = left = Leftovers()
+    with claimed(place.folder) as ours:
+        if ours:  # else one has just started, which does this itself, or there never was one
+            found, left = trio.run(end_leftovers, place.folder, environ)
     text = f"no pool of {place.root} runs"
-    if strays:
-        text += f"; ended what a killed one had left: {', '.join(map(str, strays))}"
+    pids, paths = sorted(found.pids), found.paths
+    if pids:
+        text += f"; ended what a killed one had left: {', '.join(map(str, pids))}"
+    if paths:
+        text += f"; removed its folders: {', '.join(paths)}"
     if left:
-        text += f"; these would not end: {', '.join(map(str, left))}"
-    facts = {"stopped": False, "root": place.root, "strays_ended": strays, "processes_left": left}
+        stay = [*map(str, sorted(left.pids)), *left.paths]
+        text += f"; these would not go: {', '.join(stay)}"
+    facts = {
+        "stopped": False,
+        "root": place.root,
+        "strays_ended": pids,
+        "processes_left": sorted(left.pids),
+        "folders_removed": [path for path in paths if path not in left.paths],
+        "folders_left": left.paths,
+    }
     _say(as_json, facts, text)
     return 1 if left else 0
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from supervisor import __version__
-from supervisor.place import Place, PlaceError
+from supervisor.place import LOCK, Place, PlaceError, signed_by
 
 LOCK_PATIENCE_S = 60.0
 """How long a new pool waits for one that is ending."""
@@ -48,6 +48,28 @@ def take_lock(place: Place) -> int:
         wake_reaper(place.holder() or {})
         time.sleep(0.01)
     os.ftruncate(fd, 0)
+    return fd
+
+
+def claim_lock(folder: str) -> int | None:
+    """Hold the lock of a state folder where no pool does, so that none comes up meanwhile.
+
+    Returns its descriptor, which is to be closed; None: a pool holds it, or none ever was there.
+    """
+    path = os.path.join(folder, LOCK)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Who looks now is not to take the dead pool for the one that holds it.
+        signed = signed_by(path)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps({"root": signed.get("root")}).encode(), 0)
+    except OSError:
+        os.close(fd)
+        return None
     return fd
 
 

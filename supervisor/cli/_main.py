@@ -96,7 +96,8 @@ def parser() -> argparse.ArgumentParser:
     processes.add_argument("--json", action="store_true", help="print one JSON object")
     strays = add_in_project(
         "reap",
-        "end strays (see ps) and nothing else; exit status 1: one would not end",
+        "end strays (see ps), remove the temporary folders and cgroups that their pools had, and "
+        "nothing else; exit status 1: something would not go",
         "agent-pool reap --dry-run",
     )
     strays.add_argument("--dry-run", action="store_true", help="end nothing, say what would be")
@@ -269,12 +270,15 @@ def _dispatch_in_project(arguments: argparse.Namespace) -> int:
             return doctor(root, settled, arguments.strict, arguments.json)
     place = find_place(root, settled)
     match arguments.command:
-        case "ps" | "reap":
-            from supervisor.cli import _ps
+        case "ps":
+            from supervisor.cli._ps import ps
 
-            if arguments.command == "ps":
-                return _ps.ps(place.base, arguments.json)
-            return _ps.reap(place.base, arguments.json, arguments.dry_run)
+            return ps(place.base, place.folder if given else None, arguments.json)
+        case "reap":
+            from supervisor.cli._reap import reap
+
+            only = place.folder if given else None
+            return reap(place.base, only, settled, arguments.json, arguments.dry_run)
         case "tail":
             chosen = (arguments.agent, arguments.level, arguments.since, arguments.lines)
             return _tail.tail(place, _tail.Choice(*chosen), arguments.follow, arguments.json)
@@ -285,8 +289,9 @@ def _dispatch_in_project(arguments: argparse.Namespace) -> int:
     if arguments.command in ("stop", "status", "tree"):
         from supervisor.cli._control import status, stop, tree
 
-        command = {"stop": stop, "status": status, "tree": tree}[arguments.command]
-        return command(place, arguments.json)
+        if arguments.command == "stop":
+            return stop(place, settled, arguments.json)
+        return (status if arguments.command == "status" else tree)(place, arguments.json)
     from supervisor.cli._calls import call
 
     return call(place, arguments, environ)

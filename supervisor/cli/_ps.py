@@ -1,9 +1,10 @@
-"""`ps` and `reap`: every process of every pool of this user, and what dead pools have left.
+"""`ps`: every process of every pool of this user, and those that dead pools have left.
 
 Whose a process is, it says itself: by its tag, and the state folder that it names. That is
 believed only of this user's processes, and only where the two agree. It is a *stray* if nobody
 holds the lock of that folder any more, and nobody has the lock file open; the lock is looked at
-after the process, so its pool cannot have come up since.
+after the process, so its pool cannot have come up since. Who carries no tag is a stray if it is in
+the cgroup of such a pool, or descends from a stray.
 """
 
 import json
@@ -13,22 +14,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import trio
-
 from supervisor.logs import redact
-from supervisor.place import FOLDER, LOCK, TAG, holder_of, mark_of
+from supervisor.place import FOLDER, LOCK, TAG, holder_of, mark_of, noted_cgroup, signed_by
 from supervisor.pool import SPARE, agent_of
 from supervisor.process import (
+    Census,
     Seen,
     age_s,
+    cgroup_members,
     command_line,
     descendants,
-    find_marked,
-    kill_until_gone,
     marks,
     memory_of,
     open_files,
-    scan,
 )
 
 COMMAND_WIDTH = 80
@@ -63,9 +61,16 @@ class Row:
 class Survey:
     """One look at the machine."""
 
-    def __init__(self, base: str) -> None:
-        """`base` holds this user's state folders; those that processes name count as well."""
-        self.seen = {pid: one for pid, one in scan().items() if not one.zombie}
+    def __init__(self, base: str, only: str | None = None) -> None:
+        """Look.
+
+        Args:
+            base: holds this user's state folders; those that processes name count as well.
+            only: the state folder that matters; None: all.
+        """
+        self._only = only
+        self.census = Census()
+        self.seen = {pid: one for pid, one in self.census.everyone.items() if not one.zombie}
         self.tags = marks(TAG, self.seen)
         known = {mark_of(folder): folder for folder in _state_folders(base)}
         self.folders = self._find_folders(known)
@@ -85,21 +90,31 @@ class Survey:
                 self.live[folder] = holder or {}
         self.members = {folder: self._find_members(folder) for folder in self.live}
         """Its processes."""
+        gone = {*known.values(), *named} - set(self.live)
+        self.dead = sorted(folder for folder in gone if only in (None, folder))
+        """State folders whose pools are gone, those that matter."""
+        self.inside = {
+            pid: folder
+            for folder in self.dead
+            for pid in cgroup_members(Path(noted_cgroup(folder) or os.devnull))
+            if pid in self.seen
+        }
+        """Who is in the cgroup of a dead pool → its state folder."""
 
     def rows(self) -> list[Row]:
         """All processes of live pools, then strays; each pool's together."""
         found: dict[int, Row] = {}
         for folder in sorted(self.live):
             found |= {pid: self._row(pid, folder) for pid in sorted(self.members[folder])}
-        rest = {pid for pid in self.tags if pid not in found}
+        rest = {pid for pid in {*self.tags, *self.inside} if pid not in found}
         rest |= descendants(rest, self.seen) - set(found)
         for pid in sorted(rest, key=lambda pid: (self._folder(pid) or "", pid)):
             found[pid] = self._row(pid, self._folder(pid))
-        return list(found.values())
+        return [row for row in found.values() if self._only in (None, row.pool)]
 
     def stray_instances(self) -> set[str]:
         """What the tags of dead pools begin with: each names one pool, which cannot come back."""
-        dead = {pid for pid, folder in self.folders.items() if folder and folder not in self.live}
+        dead = {pid for pid, folder in self.folders.items() if folder in self.dead}
         # Whatever it says of itself, who descends from a pool that lives is that pool's.
         dead -= {pid for members in self.members.values() for pid in members}
         return {".".join(self.tags[pid].split(".")[:2]) + "." for pid in dead}
@@ -125,27 +140,28 @@ class Survey:
         return heads | tagged | descendants(heads | tagged, self.seen)
 
     def _ancestor(self, pid: int) -> int | None:
-        """The nearest process upwards, itself included, that carries a tag."""
+        """The nearest process upwards, itself included, that carries a tag or is in the cgroup of
+        a dead pool."""
         on_the_way = set()
         while pid in self.seen and pid not in on_the_way:
-            if pid in self.tags:
+            if pid in self.tags or pid in self.inside:
                 return pid
             on_the_way.add(pid)
             pid = self.seen[pid].parent
         return None
 
     def _folder(self, pid: int) -> str | None:
-        tagged = self._ancestor(pid)
-        return None if tagged is None else self.folders[tagged]
+        marked = self._ancestor(pid)
+        return self.folders.get(marked, self.inside.get(marked)) if marked is not None else None
 
     def _row(self, pid: int, folder: str | None) -> Row:
         one: Seen = self.seen[pid]
-        tagged = self._ancestor(pid)
+        marked = self._ancestor(pid)
         return Row(
             pid=pid,
             ppid=one.parent,
             role=self._role(pid, folder),
-            agent=None if tagged is None else _agent_of(tagged, self.tags[tagged]),
+            agent=_agent_of(marked, self.tags.get(marked, "")) if marked is not None else None,
             tag=self.tags.get(pid),
             pool=folder,
             root=None if folder is None else _root(folder),
@@ -163,45 +179,30 @@ class Survey:
         return {said.get("pid"): "pool", said.get("reaper"): "reaper"}.get(pid, "agent")
 
 
-def ps(base: str, as_json: bool) -> int:
-    """Print every process of every live pool of this user, and strays; returns 0."""
-    rows = Survey(base).rows()
+def ps(base: str, only: str | None, as_json: bool) -> int:
+    """Print every process of every live pool of this user, and strays; returns 0.
+
+    Args:
+        base: holds this user's state folders.
+        only: the state folder of the one pool that is asked for; None: all.
+        as_json: as one JSON object, for programs.
+    """
+    rows = Survey(base, only).rows()
     if as_json:
         print(json.dumps({"processes": [asdict(row) for row in rows]}))
     elif rows:
-        print(_table(rows))
+        print(table(rows))
     else:
-        print("no pool of this user runs, and none has left anything")
+        print(f"{_nobody(only)} runs, and none has left anything")
     return 0
 
 
-def reap(base: str, as_json: bool, dry_run: bool) -> int:
-    """End strays, and nothing else; returns 1 where one would not end, else 0."""
-    survey = Survey(base)
-    instances = sorted(survey.stray_instances())
-    rows = [row for row in survey.rows() if row.role == "stray"]
-    left: list[int] = []
-    if instances and not dry_run:
-        left = trio.run(kill_until_gone, lambda census: find_marked(TAG, *instances, census=census))
-    if as_json:
-        facts = {"dry_run": dry_run, "strays": [asdict(row) for row in rows], "left": left}
-        print(json.dumps(facts))
-    else:
-        print(_told(rows, left, dry_run))
-    return 1 if left else 0
+def _nobody(only: str | None) -> str:
+    return "no pool of this user" if only is None else f"no pool of {_root(only) or only}"
 
 
-def _told(rows: list[Row], left: list[int], dry_run: bool) -> str:
-    if not rows:
-        return "there are no strays"
-    what = "would be ended" if dry_run else "ended"
-    lines = [f"{what}: {len(rows)} processes of pools that are gone", _table(rows)]
-    if left:
-        lines.append(f"these would not end: {', '.join(map(str, left))}")
-    return "\n".join(lines)
-
-
-def _table(rows: list[Row]) -> str:
+def table(rows: list[Row]) -> str:
+    """Rows, as people read them."""
     lines = [("POOL", "ROLE", "AGENT", "PID", "PPID", "MEMORY", "AGE", "COMMAND")]
     lines += [
         (
@@ -248,11 +249,7 @@ def _agent_of(pid: int, tag: str) -> str | None:
 
 def _root(folder: str) -> str | None:
     """The project whose pool signed the folder's lock last."""
-    try:
-        signed: Any = json.loads(Path(folder, LOCK).read_bytes())
-    except (OSError, ValueError):
-        return None
-    root = signed.get("root") if isinstance(signed, Mapping) else None
+    root = signed_by(os.path.join(folder, LOCK)).get("root")
     return root if isinstance(root, str) else None
 
 

@@ -15,16 +15,14 @@ import trio
 
 from supervisor import __version__, guardian, reaper
 from supervisor.agents import Folders
+from supervisor.cli._leftovers import end_cgroup, end_leftovers
 from supervisor.frontend import FrontEnd, close, listen
 from supervisor.logs import open_log
-from supervisor.place import FOLDER, TAG, Place, built_in, settled_variables
+from supervisor.place import FOLDER, Place, built_in, settled_variables
 from supervisor.pool import ConfigFiles, Pool, PoolEvent, TemporaryFolders
 from supervisor.process import (
     become_subreaper,
     end_everything_below,
-    end_subtree,
-    find_marked,
-    kill_until_gone,
     on_children,
     reap_adopted_forever,
     use_cgroups,
@@ -82,6 +80,7 @@ class _Program:
         files = ConfigFiles.find(root, settled, Path(built_in()) / "config" / "pool.toml")
         folders = Folders.resolve(root, settled, home, Path(built_in()))
         self._place = place
+        self._environ = environ
         self._linger = linger
         self._temporary = TemporaryFolders(place.folder, environ)
         self._pool = Pool(
@@ -134,32 +133,24 @@ class _Program:
             close(self._place)
             left = await end_everything_below()
             await self._temporary.clean()
-            self._end_cgroup()
+            end_cgroup(self._place.folder)
             self._log.info("pool_ended", why=self._why, processes_left=left)
         return 1 if left else 0
 
     async def _end_strays(self) -> None:
         """End what a pool of this place that was killed has left: nobody else would."""
-        mark = f"{self._place.mark}."
-        strays = set(find_marked(TAG, mark)) | self._end_cgroup()
-        if strays:
-            left = await kill_until_gone(lambda census: find_marked(TAG, mark, census=census))
-            self._log.warning("strays_ended", pids=sorted(strays), processes_left=left)
-        removed = await self._temporary.clean()
-        if removed:
+        found, there = await end_leftovers(self._place.folder, self._environ)
+        if found.pids:
+            pids, left = sorted(found.pids), sorted(there.pids)
+            self._log.warning("strays_ended", pids=pids, processes_left=left)
+        if found.folders:
+            removed = len(found.folders) - len(there.folders)
             self._log.warning("temporary_folders_removed", number=removed)
 
     def _use_cgroup(self) -> None:
         path = use_cgroups(self._place.cgroup)
         if path is not None:
             Path(self._place.cgroup_note).write_text(str(path))
-
-    def _end_cgroup(self) -> set[int]:
-        """End who is left in the cgroup of the pool before this one, and remove it."""
-        path = self._place.noted_cgroup()  # it may be wherever that pool was started
-        found = end_subtree(Path(path)) if path is not None else set()
-        Path(self._place.cgroup_note).unlink(missing_ok=True)
-        return found
 
     async def _serve(self, listener: trio.SocketListener) -> None:
         async def front_end(*, task_status: trio.TaskStatus[object]) -> None:

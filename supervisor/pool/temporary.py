@@ -67,18 +67,33 @@ class TemporaryFolders:
         with suppress(OSError):
             _note_of(folder).write_text(agent)
 
-    def _clean(self) -> int:
-        removed = 0
+    def left(self) -> list[Path]:
+        """The folders that there are: where no pool of the place runs, what one has left."""
+        found: list[Path] = []
+        for place in self._places():
+            with suppress(OSError):
+                found += (entry for entry in place.iterdir() if entry.is_dir())
+        return sorted(found)
+
+    def _places(self) -> list[Path]:
+        """Wherever pools of this place may have put them."""
         places = {self._fallback, self._own}
         with suppress(OSError):
-            places.add(Path(os.readlink(self._link)))
-        for place in places:
-            if _is_ours(place):
-                removed += sum(entry.is_dir() for entry in place.iterdir())
-                _remove(place)
-        if _is_ours(self._own.parent):
+            linked = Path(os.readlink(self._link))
+            # By its name too: what it leads to gets removed.
+            if linked.name == self._own.name and linked.parent.name == self._own.parent.name:
+                places.add(linked)
+        return [place for place in places if _is_ours(place)]
+
+    def _clean(self) -> int:
+        removed = len(self.left())
+        parents = {self._own.parent}
+        for place in self._places():
+            _remove(place)
+            parents.add(place.parent)
+        for parent in filter(_is_ours, parents):
             with suppress(OSError):  # other pools of this user may have theirs there, or a socket
-                os.rmdir(self._own.parent)
+                os.rmdir(parent)
         self._link.unlink(missing_ok=True)
         self._folder = None
         return removed

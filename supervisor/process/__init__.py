@@ -6,10 +6,16 @@ a tag in its environment that everything it starts inherits. `Child.end` is over
 that carries the tag, and nothing that descends from the process, is left.
 """
 
-from supervisor.process._cgroup import end_subtree, use_cgroups, writable_cgroup
+from supervisor.process._cgroup import cgroup_members, end_subtree, use_cgroups, writable_cgroup
 from supervisor.process._child import Child
 from supervisor.process._interface import Command, Process, ProcessClosedError, ProcessHost
-from supervisor.process._kill import find_marked, find_tree, kill_exactly, kill_until_gone
+from supervisor.process._kill import (
+    find_marked,
+    find_tree,
+    kill_exactly,
+    kill_until_gone,
+    shared_census,
+)
 from supervisor.process._launcher import has_parent_death_signal
 from supervisor.process._local import LocalHost
 from supervisor.process._machine import (
@@ -25,6 +31,7 @@ from supervisor.process._reaper import (
     reap_adopted_forever,
 )
 from supervisor.process._scan import (
+    Census,
     ProcessId,
     Seen,
     age_s,
@@ -38,6 +45,7 @@ from supervisor.process._scan import (
 )
 
 __all__ = [
+    "Census",
     "Child",
     "Command",
     "LocalHost",
@@ -51,6 +59,7 @@ __all__ = [
     "age_s",
     "available_bytes",
     "become_subreaper",
+    "cgroup_members",
     "command_line",
     "descendants",
     "end_everything_below",
@@ -69,6 +78,7 @@ __all__ = [
     "pressure",
     "reap_adopted_forever",
     "scan",
+    "shared_census",
     "tagged",
     "use_cgroups",
     "writable_cgroup",

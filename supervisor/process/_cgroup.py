@@ -40,7 +40,7 @@ class Leaf:
 
     def pids(self) -> set[int]:
         """Who is in it, below it included."""
-        return _pids(self.path)
+        return cgroup_members(self.path)
 
     def kill(self) -> None:
         """Kill everybody in it."""
@@ -126,13 +126,22 @@ def end_subtree(subtree: Path) -> set[int]:
     global _subtree
     if subtree == _subtree:
         _subtree = None
-    pids = _pids(subtree)
+    pids = cgroup_members(subtree)
     deadline = time.monotonic() + GONE_S
-    while _pids(subtree) and time.monotonic() < deadline:
+    while cgroup_members(subtree) and time.monotonic() < deadline:
         _write(subtree / "cgroup.kill", "1")
         time.sleep(0.001)
     _remove(subtree)
     return pids
+
+
+def cgroup_members(folder: Path) -> set[int]:
+    """The pids of who is in the cgroup `folder` or below it; empty where there is none."""
+    found: set[int] = set()
+    for path, _, _ in os.walk(folder):
+        with suppress(OSError):
+            found |= set(map(int, Path(path, "cgroup.procs").read_text().split()))
+    return found - {0}  # who is out of our sight, in another namespace
 
 
 def _own() -> Path | None:
@@ -176,14 +185,6 @@ def _enable_memory(own: Path, subtree: Path) -> bool:
 
 def _handed_down(folder: Path) -> list[str]:
     return (folder / "cgroup.subtree_control").read_text().split()
-
-
-def _pids(folder: Path) -> set[int]:
-    found: set[int] = set()
-    for path, _, _ in os.walk(folder):
-        with suppress(OSError):
-            found |= set(map(int, Path(path, "cgroup.procs").read_text().split()))
-    return found - {0}  # who is out of our sight, in another namespace
 
 
 def _remove(folder: Path) -> None:

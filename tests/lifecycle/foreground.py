@@ -1,5 +1,6 @@
 """`agent-pool run` as a test runs it, and what the log of a project's pools tells."""
 
+import json
 import os
 import signal
 import socket
@@ -8,11 +9,12 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import trio
 
-from tests.client import Project, as_user, until
+from tests.client import Client, Project, as_user, until
 
 
 class Foreground:
@@ -62,10 +64,16 @@ async def foreground(
             await pool.exit_status()
 
 
+def pool_of(project: Project) -> int:
+    """The pid of the pool that runs."""
+    pid = project.pool_pid()
+    assert pid is not None
+    return pid
+
+
 async def kill_both(project: Project) -> None:
     """Kill the pool and its reaper as at one instant: neither acts between the two deaths."""
-    pool = project.pool_pid()
-    assert pool is not None
+    pool = pool_of(project)
     reaper = psutil.Process(pool).ppid()
     for number in (signal.SIGSTOP, signal.SIGKILL):
         os.kill(reaper, number)
@@ -87,6 +95,24 @@ def _sleeps(process: psutil.Process, project: Project) -> bool:
         return there and process.cmdline()[:1] == ["sleep"]
     except (psutil.Error, OSError):
         return False  # gone, or somebody else's
+
+
+LEAVE = "[[bash setsid sleep 1000 & (setsid env -i sh -c 'sleep 1000 &' &); wait]]"
+"""A task that leaves a process with its pool's tag, and one without any."""
+
+
+async def leave_strays(client: Client, project: Project) -> list[psutil.Process]:
+    """Have the agent `coder` leave them; they."""
+    await client.start_call("invoke", agent="coder", task=LEAVE)
+    await until(lambda: len(sleepers(project)) == 2, "they run")
+    return sleepers(project)
+
+
+async def shown_by_ps(project: Project, *flags: str, **extra: str) -> dict[int, dict[str, Any]]:
+    """What `ps` says, by pid."""
+    done = await project.run("ps", "--json", *flags, **extra)
+    assert (done.returncode, done.stderr) == (0, "")
+    return {row["pid"]: row for row in json.loads(done.stdout)["processes"]}
 
 
 def lives(process: psutil.Process) -> bool:

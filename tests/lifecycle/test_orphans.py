@@ -1,75 +1,31 @@
 """Whoever of a pool is killed, and however: nothing that its agents have started is left.
 
-Each test has an agent's command start processes of every kind that is hard to find or to end.
+Each test has an agent's command start processes of every kind, see `busy`.
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 import pytest
 
 from supervisor.place import TAG
-from tests.client import LIMIT_S, NOBODY, Project, open_project, until
+from tests.client import LIMIT_S, Project, open_project, until
+from tests.lifecycle.busy import SLEEPERS, busy_pool, until_all_gone
 from tests.lifecycle.foreground import (
-    Foreground,
-    foreground,
     kill_both,
     lives,
+    pool_of,
     sleepers,
     until_logged,
 )
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
-
-KINDS = {
-    "plain": "sleep 1001 &",
-    "ignores TERM": "(trap '' TERM; exec sleep 1002) &",
-    "in the background of a background job": "(sleep 1003 & sleep 1003) &",
-    "in a session of its own": "setsid sleep 1004 &",
-    "daemon": "(setsid sh -c 'sleep 1005 &' &);",
-    "suspended": "sleep 1006 & until grep -q sleep /proc/$!/comm; do :; done; kill -STOP $!;",
-    "daemon without any environment": "(setsid env -i sh -c 'sleep 1007 &' &);",
-}
-"""What it is → how a command leaves it behind."""
-
-SLEEPERS = 8
-EVERY_KIND = f"[[bash {' '.join(KINDS.values())} wait]]"
-"""A task that leaves all of them behind, and does not end."""
-
-
-@asynccontextmanager
-async def busy_pool(
-    project: Project, *program: str, shutdown_grace: str = "100ms"
-) -> AsyncIterator[Foreground]:
-    """A pool whose agent has started one of every kind."""
-    project.write_config(
-        f'[pool]\nshutdown_grace = "{shutdown_grace}"\n[defaults.agent]\nshutdown = "500ms"\n'
-    )
-    program = program or ("-m", "agent_pool")
-    async with foreground(project, program) as pool, project.connect() as client:
-        await client.start_call("invoke", agent="coder", task=EVERY_KIND)
-        await until(lambda: len(sleepers(project)) == SLEEPERS, "all of them run")
-        yield pool
-
-
-def pool_of(project: Project) -> int:
-    pid = project.pool_pid()
-    assert pid is not None
-    return pid
-
-
-async def until_all_gone(project: Project) -> None:
-    await until(lambda: not sleepers(project), "they are gone")
-    await until(lambda: project.place.holder() is None, "the pool is gone, and its reaper")
 
 
 def has_cgroup(project: Project) -> bool:
@@ -270,23 +226,3 @@ async def test_where_there_are_no_subreapers_a_guardian_catches_all_but_daemons(
         assert left <= {"sleep 1007"}, "what carries the tag is found by the next pool"
     await project.stop()
     await project.end_leftovers()
-
-
-@pytest.fixture
-async def unprivileged() -> AsyncIterator[Project]:
-    """A project of a user who may do nothing but what everybody may."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        async with open_project(Path(folder), NOBODY) as project:
-            project.write_agent("coder", "Do it.", "tools: Bash")
-            yield project
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv to become another user")
-@pytest.mark.parametrize("victim", ["pool", "reaper"])
-async def test_it_takes_no_privilege(unprivileged: Project, victim: str) -> None:
-    async with busy_pool(unprivileged) as pool:
-        assert {p.uids().real for p in sleepers(unprivileged)} == {NOBODY}
-        os.kill(pool_of(unprivileged) if victim == "pool" else pool.process.pid, signal.SIGKILL)
-        await until_all_gone(unprivileged)
