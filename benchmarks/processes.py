@@ -33,6 +33,7 @@ from supervisor.process import (
     Child,
     Command,
     ProcessId,
+    become_subreaper,
     end_subtree,
     marks,
     scan,
@@ -117,7 +118,6 @@ def _command(argv: tuple[str, ...], **extra: str) -> Command:
 def _program(count: int) -> int:
     """A pool's program with `count` children of all kinds, below its outer reaper."""
     from supervisor import reaper
-    from supervisor.process import become_subreaper
 
     async def serve() -> None:
         become_subreaper()
@@ -224,6 +224,7 @@ def _there(pid: int) -> bool:
 async def _replacement(rounds: int) -> None:
     print("a small child (cat) killed, until its replacement has answered: medians")
     bare = await _bare(rounds)
+    become_subreaper()  # as the pool's program is
     ours = await _supervised(rounds)
     ratio = f"bare Trio: {bare * 1000:.1f} ms ({ours / bare:.1f} times)"
     _row("  under a supervisor, its tree swept first", f"{ours * 1000:.1f} ms", ratio)

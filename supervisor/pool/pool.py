@@ -22,7 +22,7 @@ from supervisor.pool.agent import Agent, Ready
 from supervisor.pool.agent_tree import AgentTree
 from supervisor.pool.budget import Budget
 from supervisor.pool.config import AgentTable, Config, ConfigError, ConfigFiles, Problem
-from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued
+from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued, WorkerStarted
 from supervisor.pool.launch import CliFinder, ignored_bypass, permission_mode
 from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
@@ -100,7 +100,7 @@ class Pool:
             root=root,
             mark=f"{mark}.{uuid.uuid4().hex[:8]}",
             starting=trio.Semaphore(self._config.pool.spawn_limit or os.cpu_count() or 1),
-            emit=emit,
+            emit=self._tell,
             admit=self._budget.admit,
             left=self._budget.left,
             temporary=temporary,
@@ -340,13 +340,21 @@ class Pool:
         return [(agents[n], worker) for n, worker in self._workers.items() if agents[n].tree]
 
     def _watched(self) -> list[Watched]:
-        return [
-            Watched(
-                name, agent.tree, self.settings(name), self._workers[name], agent.ready is not None
-            )
-            for name, agent in self._agents.items()
-            if agent.tree is not None and name in self._workers
-        ]
+        watched = (self._watch_on(name) for name in self._workers)
+        return [one for one in watched if one is not None]
+
+    def _watch_on(self, name: str) -> Watched | None:
+        agent, worker = self._agents[name], self._workers[name]
+        if agent.tree is None:
+            return None
+        return Watched(name, agent.tree, self.settings(name), worker, agent.ready is not None)
+
+    def _tell(self, event: PoolEvent) -> None:
+        """Pass a worker's event on; its process is watched from the start."""
+        started = self._watch_on(event.agent) if isinstance(event, WorkerStarted) else None
+        if started is not None:
+            self._governor.started(started)
+        self._emit(event)
 
     def _undefined(self, defined: set[str]) -> list[str]:
         return [name for name, a in self._agents.items() if a.ready and name not in defined]

@@ -7,6 +7,7 @@ that descends from the process, is left.
 
 from supervisor.process._cgroup import end_subtree, use_cgroups
 from supervisor.process._child import Child, Command
+from supervisor.process._growth import GrowthClock
 from supervisor.process._kill import find_marked, find_tree, kill_exactly, kill_until_gone
 from supervisor.process._machine import (
     available_bytes,
@@ -15,7 +16,7 @@ from supervisor.process._machine import (
     memory_pressure,
     pressure,
 )
-from supervisor.process._measure import ProcessMemory, TreeMemory, measure_trees
+from supervisor.process._measure import ProcessMemory, TreeMemory, TreeMeters, measure_trees
 from supervisor.process._reaper import (
     become_subreaper,
     end_everything_below,
@@ -38,10 +39,12 @@ from supervisor.process._scan import (
 __all__ = [
     "Child",
     "Command",
+    "GrowthClock",
     "ProcessId",
     "ProcessMemory",
     "Seen",
     "TreeMemory",
+    "TreeMeters",
     "age_s",
     "available_bytes",
     "become_subreaper",
