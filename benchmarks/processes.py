@@ -1,14 +1,15 @@
 """What processes cost, and what is left of them: killing, restarting, watching, many at once.
 
-    python -m benchmarks.processes [--short]
+    python -m benchmarks.processes [--short] [--only PART]
 
-Prints, each beside a floor from the same run: survivors after SIGKILL of a pool's program; a
-child's replacement; how far a growing child gets past its ceiling; the memory governor's CPU; the
-start and the end of many children. `--short` takes less than a minute. Linux only.
+Prints, each beside a floor from the same run: survivors after SIGKILL of a pool's program; the
+start and the end of many children; a child's replacement; how far a growing child gets past its
+ceiling; the memory governor's CPU. `--short` takes about a minute. Linux only.
 """
 
 import argparse
 import os
+import random
 import signal
 import statistics
 import subprocess
@@ -25,15 +26,16 @@ from typing import Any, cast
 import trio
 
 from supervisor.place import TAG
-from supervisor.pool.agent import Tree
+from supervisor.pool.budget import Budget
 from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.process import (
     Child,
     Command,
+    LocalHost,
     ProcessId,
+    become_subreaper,
     end_subtree,
     marks,
-    measure_trees,
     scan,
     use_cgroups,
 )
@@ -55,32 +57,49 @@ CEILING = 200_000_000
 GROW = """
 import mmap, os, sys, time
 progress = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 8)
-rate, total, held = float(sys.argv[2]), 0, []
+rate, piece = float(sys.argv[2]), b'x' * 2**18
+room = mmap.mmap(-1, 2**31, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 print(flush=True)
 sys.stdin.readline()
-began = time.monotonic()
+total = int(open('/proc/self/statm').read().split()[1]) * mmap.PAGESIZE
+began, first = time.monotonic(), total
 while True:
-    while total < (time.monotonic() - began) * rate:
-        held.append(b'x' * 2**20)
-        total += 2**20
+    while total - first < (time.monotonic() - began) * rate:
+        room.write(piece)
+        total += len(piece)
         progress[:] = total.to_bytes(8, 'little')
     time.sleep(0.0005)
 """
+"""Grows at a word, and writes its size down as it does: nobody could ask it afterwards."""
+
+GROWERS = {
+    "the leader": ("exec", '"$@"'),
+    "a setsid grandchild, from its birth": ("echo; read word; setsid", '"$@" & wait'),
+}
+"""Who grows → what a shell makes of the command that does."""
 
 
 def main() -> int:
     """Measure and print."""
+    parts: dict[str, Callable[[bool], None]] = {
+        "survivors": lambda short: _survivors((10, 100) if short else (10, 100, 1000)),
+        "many": lambda short: trio.run(_many, 100 if short else 1000),
+        "replacement": lambda short: trio.run(_replacement, 20 if short else 200),
+        "overshoot": lambda short: trio.run(_overshoot, 1 if short else 10),
+        "governor": lambda short: trio.run(
+            _governor, *(((10, 100), 3) if short else ((10, 100, 500, 1000), 10))
+        ),
+    }
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--short", action="store_true", help="smaller numbers, for CI")
+    parser.add_argument("--only", choices=parts, help="this part alone")
     parser.add_argument("--program", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.program:
         return _program(given.program)
-    _survivors((10, 100) if given.short else (10, 100, 1000))
-    trio.run(_many, 100 if given.short else 1000)
-    trio.run(_replacement, 20 if given.short else 200)
-    trio.run(_overshoot, 1 if given.short else 5)
-    trio.run(_governor, (10, 100) if given.short else (10, 100, 500, 1000))
+    for name, measure in parts.items():
+        if given.only in (None, name):
+            measure(given.short)
     return 0
 
 
@@ -99,7 +118,6 @@ def _command(argv: tuple[str, ...], **extra: str) -> Command:
 def _program(count: int) -> int:
     """A pool's program with `count` children of all kinds, below its outer reaper."""
     from supervisor import reaper
-    from supervisor.process import become_subreaper
 
     async def serve() -> None:
         become_subreaper()
@@ -206,6 +224,7 @@ def _there(pid: int) -> bool:
 async def _replacement(rounds: int) -> None:
     print("a small child (cat) killed, until its replacement has answered: medians")
     bare = await _bare(rounds)
+    become_subreaper()  # as the pool's program is
     ours = await _supervised(rounds)
     ratio = f"bare Trio: {bare * 1000:.1f} ms ({ours / bare:.1f} times)"
     _row("  under a supervisor, its tree swept first", f"{ours * 1000:.1f} ms", ratio)
@@ -282,64 +301,69 @@ async def _timed(rounds: int, next_pid: Callable[[], Awaitable[int]]) -> float:
 # memory
 
 
-class _Killer:
+class _Ender:
     """In place of a worker: ends the child that the governor says is over its ceiling."""
 
-    def __init__(self, child: Child) -> None:
-        self._child = child
+    def __init__(self) -> None:
+        self.is_over = trio.Event()
 
     def over_hard_ceiling(self, _: object) -> None:
-        os.kill(self._child.pid, signal.SIGKILL)
+        self.is_over.set()
 
     def recycle(self, _: object) -> None:
         """It has no task."""
 
 
-def _watched(child: Child) -> Watched:
+def _watched(child: Child, ender: _Ender) -> Watched:
     settings = SimpleNamespace(soft_ceiling=CEILING, hard_ceiling=CEILING, max_growth=0)
-    tree = Tree(child.tag, child.pid)
-    return Watched("bench", tree, cast(Any, settings), cast(Any, _Killer(child)))
+    return Watched("bench", child, cast(Any, settings), ender, cast(Any, child))
+
+
+def _new_governor(watched: list[Watched]) -> MemoryGovernor:
+    settings = SimpleNamespace(budget=0, min_available=0)
+    budget = Budget(list, lambda: cast(Any, settings), lambda _: None)
+    return MemoryGovernor(lambda: watched, LocalHost(TAG), budget, lambda _: None)
 
 
 async def _overshoot(rounds: int) -> None:
     print(f"a child that grows past its ceiling of {CEILING / 1e6:.0f} MB: how far, median (worst)")
-    for rate in (100e6, 1e9):
-        over = [await _grow(rate) for _ in range(rounds)]
-        value = f"{statistics.median(over):.1f} ({max(over):.1f}) MB"
-        per_sample = f"growth in 10 ms: {rate / 1e8:.0f} MB"
-        _row(f"  at {rate / 1e6:.0f} MB/s", value, per_sample)
+    for who, around in GROWERS.items():
+        for rate in (100e6, 1e9):
+            over = [await _grow(around, rate) for _ in range(rounds)]
+            value = f"{statistics.median(over):.1f} ({max(over):.1f}) MB"
+            per_sample = f"growth in 10 ms: {rate / 1e8:.0f} MB"
+            _row(f"  {who}, at {rate / 1e6:.0f} MB/s", value, per_sample)
 
 
-async def _grow(rate: float) -> float:
+async def _grow(around: tuple[str, str], rate: float) -> float:
     with tempfile.NamedTemporaryFile() as progress:
         progress.write(bytes(8))
         progress.flush()
-        argv = (sys.executable, "-S", "-c", GROW, progress.name, str(rate))
-        child = await Child.start(_command(argv))
+        grow = (sys.executable, "-S", "-c", GROW, progress.name, str(rate))
+        child = await Child.start(_command(("sh", "-c", " ".join(around), "sh", *grow)))
         await child.stdout.receive_some(1)
-        at_first = measure_trees(TAG, {child.tag: child.pid})[child.tag].size_bytes
+        ender = _Ender()
         async with trio.open_nursery() as nursery:
-            governor = MemoryGovernor(lambda: [_watched(child)], lambda _: None)
-            nursery.start_soon(governor.run)
+            nursery.start_soon(_new_governor([_watched(child, ender)]).run)
+            await trio.sleep(random.uniform(0.5, 1.5))  # it may begin at any point of a sweep
             await child.stdin.send_all(b"\n")
-            await child.exited()
+            await ender.is_over.wait()
+            await child.end()
             nursery.cancel_scope.cancel()
-        await child.end()
         progress.seek(0)
-        total = int.from_bytes(progress.read(8), "little")
-    return (at_first + total - CEILING) / 1e6
+        return (int.from_bytes(progress.read(8), "little") - CEILING) / 1e6
 
 
-async def _governor(counts: tuple[int, ...]) -> None:
-    print("the memory governor's CPU, with idle children of about 1 MB")
+async def _governor(counts: tuple[int, ...], seconds: int) -> None:
+    print(f"the memory governor's CPU, with idle children, ceiling {CEILING / 1e6:.0f} MB")
     for count in counts:
         children = [await Child.start(_command(("sleep", "1000"))) for _ in range(count)]
-        watched = [_watched(child) for child in children]
-        governor = MemoryGovernor(lambda found=watched: found, lambda _: None)  # type: ignore[misc]
+        governor = _new_governor([_watched(child, _Ender()) for child in children])
         async with trio.open_nursery() as nursery:
             nursery.start_soon(governor.run)
+            await trio.sleep(2)  # what it does but once is not its cost
             before, began = time.process_time(), time.perf_counter()
-            await trio.sleep(5)
+            await trio.sleep(seconds)
             share = (time.process_time() - before) / (time.perf_counter() - began)
             nursery.cancel_scope.cancel()
         await _end_all(children)

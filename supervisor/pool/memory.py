@@ -1,12 +1,25 @@
 """The memory governor: no process tree stays over its ceilings.
 
-One sweep measures every tree. The next one is due when the tree with the least room could at
-the earliest have filled it, growing at `SLOPE`, but neither sooner than `SHORTEST_S` nor later
-than `LONGEST_S`. So a tree that grows at that speed is seen within `SHORTEST_S` of crossing its
-hard ceiling, and a faster one overshoots in proportion.
+A tree is *due* to be sampled when it could at the earliest have filled the room that is left below
+its hard ceiling. It cannot have grown by more than all processes of the machine have been given
+(`GrowthClock`), nor, as is assumed, faster than `SLOPE`. So idle trees are due once in
+`LONGEST_S`, which is when everything is looked after: which trees there are, and the budget. All
+that are due are sampled by one sweep, which begins by finding out who has come to each tree.
+
+The bounds. A tree that grows at up to `SLOPE` gets over its hard ceiling by no more than `LEAST`
+bytes and what it grows by in `SHORTEST_S` and the sweep itself; a faster one by that, and by what
+it grows faster in `LONGEST_S`. It makes no difference where in the tree it grows, or since when:
+a grandchild in a session of its own counts from the sweep on that begins after its birth, and a
+tree is watched from the start of its leader. Not bounded like this is what the kernel does not
+hand out (pages of files that are cached already: `LONGEST_S`), and who has scrubbed its
+environment and forked twice between two sweeps, where there are no cgroups.
+
+What crosses its hard ceiling is stopped at once, so that it does not grow while it is being
+killed.
 """
 
-from collections.abc import Callable, Iterable
+import heapq
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
@@ -17,13 +30,19 @@ from supervisor.pool.budget import Budget
 from supervisor.pool.config import AgentTable
 from supervisor.pool.events import CeilingCrossed, PoolEvent, SweepFailed
 from supervisor.pool.outcome import TaskError
-from supervisor.process import Process, ProcessHost, TreeMemory
+from supervisor.process import GrowthClock, Meters, Process, ProcessHost, TreeMemory
 
 SLOPE = 2**30
 """Bytes a second: the growth that sampling keeps up with."""
 
-SHORTEST_S = 0.05
+LEAST = 2**20
+"""Bytes that are too few to look for."""
+
+SHORTEST_S = 0.01
 LONGEST_S = 1.0
+
+REST = 4
+"""How long nothing is swept after a sweep, in times of what that took."""
 
 BIGGEST = 3
 """Processes of a tree that an error names."""
@@ -57,6 +76,18 @@ class Watched:
     """Its start is over."""
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """What a sweep has found, by tag."""
+
+    bytes: dict[str, int]
+    """The size of each tree."""
+    over: dict[str, TreeMemory]
+    """Those over the limit that was asked for."""
+    error: str
+    """Why not everybody may have been found; empty: everybody was."""
+
+
 class MemoryGovernor:
     """Holds every tree that it is shown to its ceilings."""
 
@@ -74,60 +105,152 @@ class MemoryGovernor:
         self._emit = emit
         self._told_soft: set[str] = set()
         self._sizes_at_first: dict[str, int] = {}
+        self._trees: dict[str, Watched] = {}
+        self._sizes: dict[str, int] = {}
+        self._due: list[tuple[int, str]] = []
+        self._grown = 0
+        self._woken = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
         """Sweep until cancelled."""
         task_status.started()
-        while True:
-            try:
-                due_in_s = await self.sweep()
-            except (OSError, RuntimeError) as error:
-                # No descriptor or no thread is left for a moment.
-                self._emit(SweepFailed("", str(error)))
-                due_in_s = LONGEST_S
-            await trio.sleep(due_in_s)
+        meters = self._host.meters()
+        clock = GrowthClock(SLOPE, trio.current_time())
+        all_due = trio.current_time()
+        try:
+            while True:
+                began = trio.current_time()
+                self._grown = clock.read(began)
+                if began >= all_due:
+                    self._take_stock()
+                    await self._sweep(meters, self._trees)
+                    self._budget.measured(self._sizes_of_boots())
+                    all_due = began + LONGEST_S
+                elif due := self._take_due():
+                    await self._sweep(meters, due)
+                await self._rest(began, all_due)
+        finally:
+            meters.close()
+            clock.close()
 
-    async def sweep(self) -> float:
-        """Measure every tree once, and act; returns the seconds until the next sweep is due."""
-        watched = {one.process.tag: one for one in self._watched()}
-        self._told_soft &= set(watched)
-        self._sizes_at_first = {t: s for t, s in self._sizes_at_first.items() if t in watched}
-        if not watched:
-            self._budget.measured({})
-            return LONGEST_S
-        measured = await self._host.memory({tag: one.process for tag, one in watched.items()})
-        # Some may have ended while they were measured; a new one is seen by the next sweep.
-        present = {one.process.tag for one in self._watched()} & set(watched)
-        self._budget.measured({watched[t].boot: measured[t].size_bytes for t in present})
-        room = min((self._judge(watched[tag], measured[tag]) for tag in present), default=SLOPE)
-        return min(max(room / SLOPE, SHORTEST_S), LONGEST_S)
+    def started(self, one: Watched) -> None:
+        """Watch a tree from now on: its leader has just been started."""
+        self._trees[one.process.tag] = one
+        self._is_due(one, one.settings.hard_ceiling)
+        self._woken.set()
 
-    def _judge(self, one: Watched, memory: TreeMemory) -> int:
-        """Act on one tree; returns the bytes that are left below its hard ceiling."""
-        size = memory.size_bytes
+    async def _rest(self, began: float, all_due: float) -> None:
+        """Wait until something can be due, and no less than a sweep's cost asks for."""
+        now = trio.current_time()
+        await trio.sleep_until(min(max(began + SHORTEST_S, now + REST * (now - began)), all_due))
+        while trio.current_time() < (due := self._next_due(began, all_due)):
+            self._woken = trio.Event()
+            with trio.move_on_at(due):
+                await self._woken.wait()
+
+    def _next_due(self, began: float, all_due: float) -> float:
+        """When the next tree could at the earliest be due, if all went to that one."""
+        if not self._due:
+            return all_due
+        return min(began + (self._due[0][0] - self._grown) / SLOPE, all_due)
+
+    def _is_due(self, one: Watched, room: int) -> None:
+        """Have a tree sampled once it can have filled its room since the clock was read last."""
+        heapq.heappush(self._due, (self._grown + max(room, LEAST), one.process.tag))
+
+    def _take_due(self) -> dict[str, Watched]:
+        due = {}
+        while self._due and self._due[0][0] <= self._grown:
+            _, tag = heapq.heappop(self._due)
+            if tag in self._trees:
+                due[tag] = self._trees[tag]
+        return due
+
+    def _take_stock(self) -> None:
+        """See which trees there are, of which all are to be sampled now."""
+        self._trees = {one.process.tag: one for one in self._watched()}
+        self._told_soft &= self._trees.keys()
+        self._sizes_at_first = {t: s for t, s in self._sizes_at_first.items() if t in self._trees}
+        self._sizes = {tag: size for tag, size in self._sizes.items() if tag in self._trees}
+        self._due = []
+
+    def _sizes_of_boots(self) -> dict[Boot, int]:
+        return {self._trees[t].boot: size for t, size in self._sizes.items() if t in self._trees}
+
+    # one sweep
+
+    async def _sweep(self, meters: Meters, due: Mapping[str, Watched]) -> None:
+        """Sample the trees that are due, and act."""
+        due = dict(due)
+        meters.follow({tag: one.process.pid for tag, one in self._trees.items()})
+        if not due:
+            return
+        limits = {tag: self._limit(one) for tag, one in due.items()}
+        try:
+            found = await trio.to_thread.run_sync(_measure, meters, limits)
+        except RuntimeError as error:  # no thread is left for a moment
+            found = _Sizes({}, {}, str(error))
+        if found.error:
+            self._emit(SweepFailed("", found.error))
+        self._sizes |= found.bytes
+        for tag, one in due.items():
+            room = one.settings.hard_ceiling - self._sizes.get(tag, 0)
+            self._is_due(one, room if room > 0 else SLOPE)  # else it is being killed
+            if one.is_ready and tag in found.bytes:
+                self._sizes_at_first.setdefault(tag, found.bytes[tag])
+        for tag, memory in found.over.items():
+            if self._is_there(due[tag]):
+                self._judge(due[tag], memory, meters)
+
+    def _limit(self, one: Watched) -> int:
+        """Bytes above which there is something to do about a tree."""
+        settings, tag = one.settings, one.process.tag
+        limit = settings.hard_ceiling if tag in self._told_soft else settings.soft_ceiling
+        if settings.max_growth and tag in self._sizes_at_first:
+            return min(limit, self._sizes_at_first[tag] + settings.max_growth)
+        return limit
+
+    def _is_there(self, one: Watched) -> bool:
+        """It may have ended while it was measured: then another one has its worker."""
+        return any(other.process is one.process for other in self._watched())
+
+    def _judge(self, one: Watched, memory: TreeMemory, meters: Meters) -> None:
+        """Act on one tree that is over something."""
+        size, tag = memory.size_bytes, one.process.tag
         soft, hard = one.settings.soft_ceiling, one.settings.hard_ceiling
         if size > hard:
+            meters.freeze(tag)
             self._cross(one, "hard", hard, size)
             one.worker.over_hard_ceiling(_ceiling_error(one.agent, hard, memory))
-            return SLOPE  # it is being killed
-        if size > soft and one.process.tag not in self._told_soft:
-            self._told_soft.add(one.process.tag)
+            return
+        if size > soft and tag not in self._told_soft:
+            self._told_soft.add(tag)
             self._cross(one, "soft", soft, size)
             one.worker.recycle("it was over its soft ceiling")
-        self._judge_growth(one, size)
-        return hard - size
-
-    def _judge_growth(self, one: Watched, size: int) -> None:
-        """Recycle one that has grown too much since it was first seen ready."""
-        limit = one.settings.max_growth
-        if not limit or not one.is_ready:
-            return
-        at_first = self._sizes_at_first.setdefault(one.process.tag, size)
-        if size - at_first > limit:
+        limit, at_first = one.settings.max_growth, self._sizes_at_first.get(tag, size)
+        if limit and size - at_first > limit:
             one.worker.recycle(f"it had grown by {_mib(size - at_first)}")
 
     def _cross(self, one: Watched, ceiling: str, limit: int, size: int) -> None:
         self._emit(CeilingCrossed(one.agent, one.process.pid, ceiling, limit, size))
+
+
+def _measure(meters: Meters, limits: Mapping[str, int]) -> _Sizes:
+    """Sample the trees in `limits`, in full where they are above that, in a worker thread."""
+    error = ""
+    try:
+        meters.refresh()
+    except OSError as failed:  # no descriptor is left: who is known is sampled all the same
+        error = str(failed)
+    sizes = {tag: meters.size_bytes(tag) for tag in limits}
+    over = {}
+    for tag, limit in limits.items():
+        if sizes[tag] > limit:
+            memory = meters.memory(tag)
+            sizes[tag] = memory.size_bytes
+            if sizes[tag] > limit:
+                over[tag] = memory
+    return _Sizes(sizes, over, error)
 
 
 def _ceiling_error(agent: str, limit: int, memory: TreeMemory) -> TaskError:

@@ -35,7 +35,7 @@ from supervisor.pool.config import (
     task_timeout_s,
 )
 from supervisor.pool.conversations import check_name, forgettable, make_room
-from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued
+from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued, WorkerStarted
 from supervisor.pool.journal import Journal, revived
 from supervisor.pool.launch import (
     CliFinder,
@@ -127,7 +127,7 @@ class Pool:
             clis=self._clis,
             mark=f"{mark}.{uuid.uuid4().hex[:8]}",
             starting=trio.Semaphore(self.config.pool.spawn_limit or os.cpu_count() or 1),
-            emit=emit,
+            emit=self._tell,
             admit=self._budget.admit,
             left=self._budget.left,
             temporary=temporary,
@@ -565,6 +565,14 @@ class Pool:
             Watched(SPARE, one.process.child, self.config.defaults.agent, one, one.boot)
             for one in self._spares.all
         ]
+
+    def _tell(self, event: PoolEvent) -> None:
+        """Pass a worker's event on; its process is watched from the start."""
+        if isinstance(event, WorkerStarted):
+            for one in self._watched():
+                if one.process.pid == event.pid:
+                    self._governor.started(one)
+        self._emit(event)
 
     def _wanted_spares(self) -> dict[Profile, int]:
         """How many of each profile that a defined agent has are to stand by."""

@@ -8,7 +8,8 @@ that carries the tag, and nothing that descends from the process, is left.
 
 from supervisor.process._cgroup import cgroup_members, end_subtree, use_cgroups, writable_cgroup
 from supervisor.process._child import Child
-from supervisor.process._interface import Command, Process, ProcessClosedError, ProcessHost
+from supervisor.process._growth import GrowthClock
+from supervisor.process._interface import Command, Meters, Process, ProcessClosedError, ProcessHost
 from supervisor.process._kill import (
     find_marked,
     find_tree,
@@ -23,7 +24,7 @@ from supervisor.process._machine import (
     memory_pressure,
     pressure,
 )
-from supervisor.process._measure import ProcessMemory, TreeMemory, measure_trees
+from supervisor.process._measure import ProcessMemory, TreeMemory, TreeMeters, measure_trees
 from supervisor.process._reaper import (
     become_subreaper,
     end_everything_below,
@@ -48,7 +49,9 @@ __all__ = [
     "Census",
     "Child",
     "Command",
+    "GrowthClock",
     "LocalHost",
+    "Meters",
     "Process",
     "ProcessClosedError",
     "ProcessHost",
@@ -56,6 +59,7 @@ __all__ = [
     "ProcessMemory",
     "Seen",
     "TreeMemory",
+    "TreeMeters",
     "age_s",
     "available_bytes",
     "become_subreaper",

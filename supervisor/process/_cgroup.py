@@ -96,6 +96,16 @@ def writable_cgroup() -> tuple[Path | None, bool]:
     return (own, has_memory) if can_kill else (None, False)
 
 
+def uses_cgroups() -> bool:
+    """Whether children get leaves."""
+    return _subtree is not None
+
+
+def leaf_name(name: str) -> str:
+    """What the folder of a leaf is called that `make_leaf` makes."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", name)
+
+
 def make_leaf(name: str, memory_limit: int | None) -> Leaf | None:
     """A leaf for one child, or None.
 
@@ -106,7 +116,7 @@ def make_leaf(name: str, memory_limit: int | None) -> Leaf | None:
     """
     if _subtree is None:
         return None
-    leaf = Leaf(_subtree / re.sub(r"[^A-Za-z0-9_.-]", "-", name))
+    leaf = Leaf(_subtree / leaf_name(name))
     try:
         leaf.path.mkdir(mode=0o700)
     except OSError:

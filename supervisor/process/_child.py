@@ -15,7 +15,8 @@ from supervisor.process._interface import Command, ProcessClosedError
 from supervisor.process._kill import GIVE_UP_S, find_tree, kill_until_gone
 from supervisor.process._launcher import check_program, dying_with_us
 from supervisor.process._machine import is_dying, is_stopped
-from supervisor.process._reaper import register, unregister
+from supervisor.process._measure import TreeMemory, measure_trees
+from supervisor.process._reaper import nobody_was_left, register, unregister
 from supervisor.process._scan import Census, Seen, look
 from supervisor.process._spawner import spawner
 
@@ -141,13 +142,24 @@ class Child:
                 await _process_end(self.pid)
                 self._exited = True
 
+    async def memory(self) -> TreeMemory:
+        """What its whole tree takes now; nothing once it has ended.
+
+        For one look. Who goes on looking, and at many trees, keeps `TreeMeters`.
+
+        Raises:
+            OSError: no descriptor is left.
+        """
+        variable, leaders = self._command.tag_variable, {self.tag: self.pid}
+        return (await trio.to_thread.run_sync(measure_trees, variable, leaders))[self.tag]
+
     async def end_strangers(self) -> list[int]:
         """Kill what the process started in other sessions than its own; returns who would not go.
 
         Agents run each command in a session of its own, so that is what commands have left; what
         a process starts to help it, it keeps in its own session. Not cancellable.
         """
-        return await kill_until_gone(self._find_strangers)
+        return await kill_until_gone(self._find_strangers, younger=True)
 
     async def end(self) -> int | None:
         """Kill the whole tree, reap the leader, close the pipes; returns its exit status.
@@ -161,18 +173,34 @@ class Child:
         return self._status
 
     async def _kill_tree(self) -> None:
-        # First looked for while all of it lives: what the dead leave behind descends from nobody.
-        # The leader is reaped last: until then its group cannot be anybody else's.
-        # Nobody forks out of a leaf that is killed as a whole.
-        await kill_until_gone(self._find_tree_and_kill_leaf, 1 if self._leaf is not None else 2)
-        with trio.move_on_after(GIVE_UP_S):
-            await self.exited()
-        self._status = await spawner().run(self._reap)
+        if not await spawner().run(self._reap_if_alone):
+            await self._kill_and_reap()
         if self._leaf is not None:
             self._leaf.remove()
         self.unread_bytes = _unread(self.stdin)
         for pipe in (self.stdin, self.stdout, self.stderr):
-            await pipe.aclose()
+            pipe.close()
+
+    def _reap_if_alone(self) -> bool:
+        """Reap the leader if it has ended and left nobody: then there is no need to look."""
+        if self._popen.returncode is not None:
+            return False
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        if not ended or not nobody_was_left():
+            return False
+        self._exited = True
+        self._status = self._reap()
+        return True
+
+    async def _kill_and_reap(self) -> None:
+        # First looked for while all of it lives: what the dead leave behind descends from nobody.
+        # The leader is reaped last: until then its group cannot be anybody else's.
+        # Nobody forks out of a leaf that is killed as a whole.
+        looks = 1 if self._leaf is not None else 2
+        await kill_until_gone(self._find_tree_and_kill_leaf, looks, younger=True)
+        with trio.move_on_after(GIVE_UP_S):
+            await self.exited()
+        self._status = await spawner().run(self._reap)
 
     def _find_tree(self, census: Census) -> dict[int, Seen]:
         leader = self.pid if self._popen.returncode is None else None

@@ -99,6 +99,32 @@ class Process(Protocol):
         """
 
 
+class Meters(Protocol):
+    """Measures trees again and again, cheaply; called from one thread at a time."""
+
+    def follow(self, leaders: Mapping[str, int]) -> None:
+        """From now on these trees are measured: the pid of each one's leader, by its tag."""
+
+    def refresh(self) -> None:
+        """Find out who has come to each tree, and who has gone.
+
+        Raises:
+            OSError: that cannot be told at the moment.
+        """
+
+    def size_bytes(self, tag: str) -> int:
+        """A tree's size now; never less than what `memory` says."""
+
+    def memory(self, tag: str) -> TreeMemory:
+        """The same exactly, process by process."""
+
+    def freeze(self, tag: str) -> None:
+        """Stop a tree, so that it does not grow while it is being killed."""
+
+    def close(self) -> None:
+        """Let go of whatever is kept open."""
+
+
 class ProcessHost(Protocol):
     """Where processes run."""
 
@@ -112,3 +138,6 @@ class ProcessHost(Protocol):
 
     async def memory(self, processes: "Mapping[str, Process]") -> dict[str, TreeMemory]:
         """The memory of each tree now, by the key that it was given under."""
+
+    def meters(self) -> Meters:
+        """What measures the trees that processes of this host are."""

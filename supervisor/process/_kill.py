@@ -5,11 +5,11 @@ leader's process group nor its exit says anything about the rest. A tree is foun
 in its environment and by descent, killed, and looked for again until a look finds nobody.
 """
 
-import contextlib
 import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 
@@ -47,31 +47,35 @@ def find_marked(variable: str, *beginnings: str, census: Census | None = None) -
 
 
 async def kill_until_gone(
-    find: Callable[[Census], dict[int, Seen]], empty_looks: int = 2
+    find: Callable[[Census], dict[int, Seen]], empty_looks: int = 2, younger: bool = False
 ) -> list[int]:
     """Kill what `find` finds until it finds nobody; returns the pids that would not go.
 
     One empty look proves little: who forks and ends while it is taken hides its child. So by
-    default it takes two.
+    default it takes two, unless one is known to have missed nobody.
 
-    `find` is called with a census that began after the kills before. Not cancellable, and bounded
-    by `GIVE_UP_S`.
+    `find` is called with a census that began after the kills before: of all processes, or of those
+    that are no older than this program. Not cancellable, and bounded by `GIVE_UP_S`.
     """
     wait_s = 0.001
     empty = 0
     members: dict[int, Seen] = {}
     with trio.move_on_after(GIVE_UP_S, shield=True):
         while empty < empty_looks:
-            census = await shared_census()
-            # Those found before count until they are gone: a parent's death hides who descends
-            # from it.
-            members = _living(members) | find(census)
-            if not members:
-                empty += 1
-                continue
-            empty = 0
-            for seen in members.values():
-                kill_exactly(seen.id)
+            # Where there is no descriptor to look with, there may be one in a moment.
+            with suppress(OSError):
+                census = await shared_census(younger)
+                # Those found before count until they are gone: a parent's death hides who
+                # descends from it.
+                members = _living(members) | find(census)
+                if not members and census.missed_nobody():
+                    break
+                if not members:
+                    empty += 1
+                    continue
+                empty = 0
+                for seen in members.values():
+                    kill_exactly(seen.id)
             await trio.sleep(wait_s)
             wait_s = min(wait_s * 2, 0.05)
     return sorted(members)
@@ -87,31 +91,34 @@ class _Shared:
         self.census: Census | None = None
 
 
-_shared: trio.lowlevel.RunVar[_Shared] = trio.lowlevel.RunVar("census")
+_shared: trio.lowlevel.RunVar[dict[bool, _Shared]] = trio.lowlevel.RunVar("census")
 
 
-async def shared_census() -> Census:
+async def shared_census(younger: bool = False) -> Census:
     """A census that began after this call; whoever else calls before it begins gets the same.
 
     It is taken in a worker thread, since it reads the whole of /proc.
+
+    Args:
+        younger: of those alone that are no older than this program.
     """
     try:
-        shared = _shared.get()
+        shared = _shared.get()[younger]
     except LookupError:
-        shared = _Shared()
-        _shared.set(shared)
+        _shared.set({False: _Shared(), True: _Shared()})
+        shared = _shared.get()[younger]
     shared.requests += 1
     asked = shared.requests
     async with shared.turn:
         if shared.census is None or shared.began < asked:
             shared.began = shared.requests
-            shared.census = await trio.to_thread.run_sync(Census)
+            shared.census = await trio.to_thread.run_sync(Census, younger)
         return shared.census
 
 
 def kill_exactly(process: ProcessId, number: int = signal.SIGKILL) -> None:
     """Signal that very process, or nobody: a pid that was reused meanwhile is left alone."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    with suppress(ProcessLookupError, PermissionError):
         if sys.platform != "linux":
             if _still(process):
                 os.kill(process.pid, number)

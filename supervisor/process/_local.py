@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import trio
 
 from supervisor.process._child import Child
-from supervisor.process._interface import Command, Process
-from supervisor.process._measure import TreeMemory, measure_trees
+from supervisor.process._interface import Command, Meters, Process
+from supervisor.process._measure import TreeMemory, TreeMeters, measure_trees
 
 
 class LocalHost:
@@ -25,3 +25,7 @@ class LocalHost:
         leaders = {one.tag: one.pid for one in processes.values()}
         found = await trio.to_thread.run_sync(measure_trees, self._tag_variable, leaders)
         return {key: found[one.tag] for key, one in processes.items()}
+
+    def meters(self) -> Meters:
+        """By descriptors that are kept open."""
+        return TreeMeters(self._tag_variable)

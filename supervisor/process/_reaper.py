@@ -15,7 +15,7 @@ from collections.abc import Callable
 import trio
 
 from supervisor.process._kill import kill_until_gone
-from supervisor.process._scan import HAS_PROC, Census, ProcessId, Seen
+from supervisor.process._scan import HAS_PROC, Census, ProcessId, Seen, look
 from supervisor.process._spawner import spawner
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -26,6 +26,9 @@ _ours: set[int] = set()
 
 _inherited: set[ProcessId] = set()
 """Children that whoever became this program, by exec, had before: they are none of ours."""
+
+
+_is_subreaper = False
 
 
 _listeners: list[Callable[[int, bool], None]] = []
@@ -55,11 +58,31 @@ def on_children(listener: Callable[[int, bool], None]) -> None:
 
 def become_subreaper() -> bool:
     """Have orphans among our descendants handed to this program; False where that cannot be."""
+    global _is_subreaper
     _inherited.update(seen.id for seen in _below_us(Census()).values())
-    if sys.platform != "linux":
+    if sys.platform == "linux":
+        refused: int = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _is_subreaper = refused == 0
+    return _is_subreaper
+
+
+def nobody_was_left() -> bool:
+    """Whether no orphan is alive that a child of ours left behind; False: that cannot be told.
+
+    To be asked in the spawner thread. Who loses its parent becomes a child of a subreaper, and so
+    does everybody between it and us when its turn comes. So where no child is a stranger, nothing
+    outlives a child that has ended: neither what scrubbed its environment nor a daemon.
+    """
+    if not _is_subreaper:
         return False
-    refused: int = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    return refused == 0
+    _reap_adopted()
+    try:
+        # Nobody else reaps, so the list may grow meanwhile, but not lose anybody.
+        strangers = set(_children()) - _ours
+    except OSError:
+        return False
+    seen = map(look, strangers)
+    return all(one is not None and one.id in _inherited for one in seen)
 
 
 async def reap_adopted_forever() -> None:
@@ -88,20 +111,25 @@ def _below_us(census: Census) -> dict[int, Seen]:
 
 
 def _reap_adopted() -> None:
-    for pid in _children():
-        if pid not in _ours:
-            with contextlib.suppress(ChildProcessError):
-                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+    # Where no descriptor is left to look with, the next signal tries again.
+    with contextlib.suppress(OSError):
+        for pid in _children():
+            if pid not in _ours:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
 
 
 def _children() -> list[int]:
+    """The children of this program.
+
+    Raises:
+        OSError: not all of them could be found.
+    """
     if not HAS_PROC:
         return []
     found: list[int] = []
     # Every thread has a list of its own; the children of one that ended move to another.
-    # Where no descriptor is left to look with, the next signal tries again.
-    with contextlib.suppress(OSError):
-        for thread in os.listdir("/proc/self/task"):
-            with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/children") as file:
-                found += map(int, file.read().split())
+    for thread in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{thread}/children", "rb") as file:
+            found += map(int, file.read().split())
     return found

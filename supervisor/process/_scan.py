@@ -5,17 +5,23 @@ psutil takes many times that. Where /proc is missing (macOS), psutil serves.
 """
 
 import contextlib
+import errno
 import os
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
+from functools import cache
 
 import psutil
 
 HAS_PROC = sys.platform == "linux"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_CHUNK = 1 << 16
+_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What a look fails with though the process may be there."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,85 @@ class Seen:
 
 
 def scan() -> dict[int, Seen]:
-    """Every process that can be seen, by pid."""
+    """Every process that can be seen, by pid.
+
+    Raises:
+        OSError: no descriptor is left to look with; so does whatever looks.
+    """
     seen = (_look(pid) for pid in _pids())
     return {found.id.pid: found for found in seen if found is not None}
+
+
+Entry = tuple[str, int]
+"""A pid and the inode of its folder in /proc: who is given the pid next has another inode."""
+
+_older: set[Entry] = set()
+"""What in /proc is older than this program, or no process."""
+
+
+def scan_younger() -> dict[int, Seen]:
+    """Every process that is no older than this program, by pid.
+
+    Whatever this program has started is among them. Most of a machine's processes are older, and
+    are looked at but once.
+    """
+    if not HAS_PROC:
+        return scan()
+    new, _ = newcomers(set())
+    return {seen.id.pid: seen for seen in new.values()}
+
+
+def newcomers(known: set[Entry]) -> tuple[dict[Entry, Seen], set[Entry]]:
+    """Who has come: processes no older than this program that are not `known`; and who has gone.
+
+    Needs /proc, and looks at nobody else.
+
+    Raises:
+        OSError: no descriptor is left.
+    """
+    global _older
+    ours = _look(os.getpid())
+    assert ours is not None
+    with os.scandir("/proc") as found:
+        everything = {(one.name, one.inode()) for one in found}
+    older = everything & _older
+    new: dict[Entry, Seen] = {}
+    for entry in everything - older - known:
+        if not entry[0].isdigit():
+            older.add(entry)
+            continue
+        seen = _look(int(entry[0]))
+        if seen is None:
+            continue
+        if seen.id.started < ours.id.started:
+            older.add(entry)
+        else:
+            new[entry] = seen
+    _older = older
+    return new, known - everything
+
+
+def births() -> int | None:
+    """Processes and threads that were started since the machine was; None: nobody tells."""
+    return _births() if _births_are_counted() else None
+
+
+@cache
+def _births_are_counted() -> bool:
+    """Some that imitate a /proc leave that number as it is."""
+    before = _births()
+    thread = threading.Thread(target=lambda: None)
+    try:
+        thread.start()
+    except RuntimeError:  # there is no room for one
+        return False
+    thread.join()
+    return before is not None and before != _births()
+
+
+def _births() -> int | None:
+    words = read("/proc/stat").partition(b"\nprocesses ")[2].split(None, 1) if HAS_PROC else []
+    return int(words[0]) if words else None
 
 
 def look(pid: int) -> Seen | None:
@@ -76,9 +158,10 @@ class Census:
     Many trees that end together share one, so that their end takes no longer than one's.
     """
 
-    def __init__(self) -> None:
-        """Look."""
-        self.everyone = scan()
+    def __init__(self, younger: bool = False) -> None:
+        """Look at all, or at those only that are no older than this program."""
+        self._births = births()
+        self.everyone = scan_younger() if younger else scan()
         """By pid."""
         self._children: dict[int, list[int]] = {}
         self._groups: dict[int, set[int]] = {}
@@ -86,6 +169,7 @@ class Census:
             self._children.setdefault(seen.parent, []).append(pid)
             self._groups.setdefault(seen.group, set()).add(pid)
         self._tags: dict[str, dict[str, set[int]]] = {}
+        self._met_starting = False
         self._looking = threading.Lock()
 
     def tags(self, variable: str) -> dict[str, set[int]]:
@@ -93,10 +177,24 @@ class Census:
         with self._looking:
             if variable not in self._tags:
                 by_value: dict[str, set[int]] = {}
-                for pid, value in marks(variable, self.everyone).items():
-                    by_value.setdefault(value, set()).add(pid)
+                for pid in self.everyone:
+                    value = mark(variable, pid)
+                    if isinstance(value, str):
+                        by_value.setdefault(value, set()).add(pid)
+                    elif value is STARTING:
+                        self._met_starting = True
                 self._tags[variable] = by_value
             return self._tags[variable]
+
+    def missed_nobody(self) -> bool:
+        """Whether this is all who live now: for certain nobody else does.
+
+        A look takes its time: who forks and ends meanwhile hides its child, and a program has no
+        environment at the moment at which it is started. So it is certain where nobody was born
+        since it began, and nobody was met at that moment.
+        """
+        born = self._births is None or births() != self._births
+        return not born and not self._met_starting
 
     def group(self, leader: int) -> set[int]:
         """The pids of a process group."""
@@ -132,12 +230,13 @@ def _pids() -> Iterator[int]:
 def _look(pid: int) -> Seen | None:
     if not HAS_PROC:
         return _look_psutil(pid)
-    stat = _read(f"/proc/{pid}/stat")
+    stat = read(f"/proc/{pid}/stat")
     # The command's name, in brackets, may hold anything: count from its end.
     fields = stat[stat.rfind(b")") + 2 :].split()
     if len(fields) < 20:
         return None
-    zombie = fields[0] in (b"Z", b"X")
+    # A main thread that has ended looks like a zombie, though others may go on.
+    zombie = fields[0] in (b"Z", b"X") and int(fields[17]) < 2
     parent, group, session = map(int, fields[1:4])
     return Seen(ProcessId(pid, float(fields[19])), parent, zombie, session, group)
 
@@ -155,7 +254,7 @@ def _look_psutil(pid: int) -> Seen | None:
 
 def _environment(pid: int) -> list[bytes]:
     if HAS_PROC:
-        return _read(f"/proc/{pid}/environ", os.getuid()).split(b"\0")
+        return read(f"/proc/{pid}/environ", os.getuid()).split(b"\0")
     try:
         process = psutil.Process(pid)
         pairs = process.environ().items() if process.uids().real == os.getuid() else ()
@@ -166,19 +265,80 @@ def _environment(pid: int) -> list[bytes]:
 
 def marks(variable: str, among: Iterable[int]) -> dict[int, str]:
     """The value of `variable` in the environment of each of the pids, of this user, that has it."""
+    found = ((pid, mark(variable, pid)) for pid in among)
+    return {pid: value for pid, value in found if isinstance(value, str)}
+
+
+class Starting(Enum):
+    """Stands for the mark of a process that may be starting a program: it has none right then."""
+
+    STARTING = auto()
+
+
+STARTING = Starting.STARTING
+
+
+def mark(variable: str, pid: int) -> str | Starting | None:
+    """The value of `variable` in the environment of a process of this user; None: it has none."""
     prefix = f"{variable}=".encode()
-    found = {}
-    for pid in among:
-        for entry in _environment(pid):
-            if entry.startswith(prefix):
-                found[pid] = entry[len(prefix) :].decode("utf-8", "replace")
-    return found
+    environment = _environment(pid)
+    values = [entry for entry in environment if entry.startswith(prefix)]
+    if values:
+        return values[-1][len(prefix) :].decode("utf-8", "replace")
+    return STARTING if not any(environment) and _runs_as_us(pid) else None
+
+
+def _runs_as_us(pid: int) -> bool:
+    """It is this user's and has memory: neither the kernel's own nor a zombie."""
+    try:
+        owner = os.stat(f"/proc/{pid}/environ").st_uid
+    except OSError:
+        return False
+    return owner == os.getuid() and not read(f"/proc/{pid}/statm").startswith((b"0 ", b"0\n"))
+
+
+def in_cgroups(pid: int) -> list[str]:
+    """The names of the cgroup (version 2) that the process is in, and of those above it."""
+    lines = read(f"/proc/{pid}/cgroup").decode("utf-8", "replace").splitlines()
+    return next((line[3:].split("/") for line in lines if line.startswith("0::")), [])
+
+
+def layout(pid: int) -> tuple[int, ...]:
+    """Where the kernel put a program's stack and arguments: at random, once for each start.
+
+    So who has forked has the same as its parent, until it starts a program. Empty: not known.
+    """
+    stat = read(f"/proc/{pid}/stat") if HAS_PROC else b""
+    fields = stat[stat.rfind(b")") + 2 :].split()
+    found = tuple(int(fields[place]) for place in (25, 45)) if len(fields) > 45 else ()
+    return found if all(found) else ()
+
+
+def threads(pid: int) -> set[int]:
+    """The threads of a process; of a main thread that has ended, that one stays."""
+    try:
+        return set(map(int, os.listdir(f"/proc/{pid}/task")))
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
+
+
+def waits_for_child(pid: int) -> bool:
+    """Whether a thread of it can be neither run nor interrupted: as one that has called vfork."""
+    stats = (read(f"/proc/{pid}/task/{thread}/stat") for thread in threads(pid))
+    return any(stat[stat.rfind(b")") + 2 :].startswith(b"D") for stat in stats)
+
+
+def unique_bytes(pid: int) -> int | None:
+    """Bytes of its own, each page divided by those who have it since a fork; None: not known."""
+    lines = read(f"/proc/{pid}/smaps_rollup").splitlines() if HAS_PROC else []
+    sizes = (line.split()[1] for line in lines if line.startswith(b"Pss_Anon:"))
+    return next((int(size) * 1024 for size in sizes), None)
 
 
 def command_name(pid: int) -> str:
     """The name of a process's command, at most 15 bytes of it on Linux; "?" once it has gone."""
     if HAS_PROC:
-        return _read(f"/proc/{pid}/comm").decode("utf-8", "replace").strip() or "?"
+        return read(f"/proc/{pid}/comm").decode("utf-8", "replace").strip() or "?"
     try:
         return psutil.Process(pid).name()
     except psutil.Error:
@@ -188,7 +348,7 @@ def command_name(pid: int) -> str:
 def memory_of(pid: int) -> tuple[int, int]:
     """Bytes that are this process's own, and bytes that it shares; zeros once it has gone."""
     if HAS_PROC:
-        fields = _read(f"/proc/{pid}/statm").split()
+        fields = read(f"/proc/{pid}/statm").split()
         if len(fields) < 3:
             return 0, 0
         resident, shared = int(fields[1]), int(fields[2])
@@ -202,7 +362,7 @@ def memory_of(pid: int) -> tuple[int, int]:
 def command_line(pid: int) -> list[str]:
     """The program and its arguments; empty once it has gone, and of a zombie."""
     if HAS_PROC:
-        words = _read(f"/proc/{pid}/cmdline").rstrip(b"\0").split(b"\0")
+        words = read(f"/proc/{pid}/cmdline").rstrip(b"\0").split(b"\0")
         return [word.decode("utf-8", "replace") for word in words if words != [b""]]
     try:
         return psutil.Process(pid).cmdline()
@@ -244,18 +404,25 @@ def _links(folder: str) -> Iterator[str]:
             yield os.readlink(f"{folder}/{name}")
 
 
-def _read(path: str, owner: int | None = None) -> bytes:
-    # A process may go between any two calls, so every error means: not there.
+def read(path: str, owner: int | None = None) -> bytes:
+    """What a file in /proc holds; nothing where it is not there, or not `owner`'s.
+
+    Raises:
+        OSError: no descriptor is left.
+    """
+    # A process may go between any two calls, so most errors mean: not there.
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        if error.errno in _SCARCE:
+            raise
         return b""
     try:
         if owner is not None and os.fstat(fd).st_uid != owner:
             return b""
-        chunks = []
-        while chunk := os.read(fd, 65536):
-            chunks.append(chunk)
+        chunks = [os.read(fd, _CHUNK)]
+        while len(chunks[-1]) == _CHUNK:  # /proc gives all that there is at once
+            chunks.append(os.read(fd, _CHUNK))
         return b"".join(chunks)
     except OSError:
         return b""

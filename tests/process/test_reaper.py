@@ -177,3 +177,83 @@ async def main():
 """,
         tmp_path,
     )
+
+
+@linux_only
+def test_a_child_that_ended_and_left_nobody_is_reaped_without_a_look_at_the_machine(
+    tmp_path: Path,
+) -> None:
+    play(
+        """
+from supervisor.process import _kill
+
+def refuse(*_):
+    raise AssertionError('somebody looked')
+
+async def main():
+    assert become_subreaper()
+    other, _ = await start('say(*run()); stay()', 'another tag')
+    child, _ = await start('say(); sys.exit(3)')
+    await child.exited()
+    _kill.Census, census = refuse, _kill.Census
+    assert await child.end() == 3
+    assert state(child.pid) == 'gone'
+    assert state(other.pid) == 'alive'
+    _kill.Census = census
+    await other.end()
+""",
+        tmp_path,
+    )
+
+
+LEFT = """
+async def main():
+    assert become_subreaper()
+    child, (orphan,) = await start('say(*daemon()); sys.exit(3)')
+    await child.exited()
+    assert state(orphan) == 'alive'
+    assert await child.end() == 3
+    assert state(orphan) != 'alive'
+"""
+
+
+@linux_only
+def test_what_a_child_that_ended_has_left_is_looked_for(tmp_path: Path) -> None:
+    play(LEFT, tmp_path)
+
+
+@linux_only
+def test_where_our_children_cannot_be_listed_it_is_looked_for_all_the_same(tmp_path: Path) -> None:
+    play(
+        f"""
+from supervisor.process import _reaper
+
+def refuse():
+    raise OSError
+
+_reaper._children = refuse
+{LEFT}""",
+        tmp_path,
+    )
+
+
+@linux_only
+def test_who_was_there_before_this_program_is_no_orphan(tmp_path: Path) -> None:
+    play(
+        """
+import subprocess
+from supervisor.process import _reaper
+
+async def main():
+    with subprocess.Popen(['sleep', '1000']) as before:
+        assert become_subreaper()
+        child, _ = await start('say(); sys.exit(3)')
+        assert _reaper.nobody_was_left()
+        with subprocess.Popen(['sleep', '1000']) as stranger:
+            assert not _reaper.nobody_was_left()
+            stranger.kill()
+        before.kill()
+        await child.end()
+""",
+        tmp_path,
+    )

@@ -7,8 +7,17 @@ import pytest
 import trio
 
 from supervisor.process import Child, _scan, find_tree, kill_exactly, scan, tagged
-from supervisor.process._scan import Seen, descendants, look, memory_of
-from tests.process.trees import DEADLINE_S, TAG_VARIABLE, Stage
+from supervisor.process._scan import (
+    Census,
+    Seen,
+    births,
+    descendants,
+    look,
+    memory_of,
+    newcomers,
+    scan_younger,
+)
+from tests.process.trees import DEADLINE_S, MAIN_THREAD_ENDS, TAG_VARIABLE, Stage
 
 
 @pytest.fixture(params=["proc", "psutil"])
@@ -154,3 +163,79 @@ def test_descent_ends_where_reused_pids_make_a_circle() -> None:
     among = {p: Seen(_scan.ProcessId(p, 0.0), parent, False) for p, parent in parents.items()}
 
     assert descendants({2}, among) == {2, 3}
+
+
+# looking at few
+
+
+async def test_children_are_among_the_younger_and_who_started_us_is_not(stage: Stage) -> None:
+    child, pids = await stage.start_program("say(*run(), *daemon()); stay()")
+    younger = scan_younger()
+
+    assert {child.pid, *pids} <= younger.keys()
+    assert not {1, os.getppid()} & younger.keys()
+
+
+async def test_a_pid_that_an_older_process_had_is_looked_at(stage: Stage) -> None:
+    scan_younger()
+    child = await stage.start("sleep", "1000")
+    _scan._older.add((str(child.pid), 1))  # whoever had that pid had another inode
+
+    assert child.pid in scan_younger()
+
+
+async def test_who_is_known_is_not_looked_at_again_and_who_has_gone_is_told(stage: Stage) -> None:
+    child, other = await stage.start("sleep", "1000"), await stage.start("sleep", "1000")
+    first, _ = newcomers(set())
+    assert {child.pid, other.pid} <= {seen.id.pid for seen in first.values()}
+    await other.end()
+    another = await stage.start("sleep", "1000")
+    new, gone = newcomers(set(first))
+
+    pids = {seen.id.pid for seen in new.values()}
+    assert another.pid in pids
+    assert child.pid not in pids
+    assert str(other.pid) in {name for name, _ in gone}
+
+
+async def test_a_birth_makes_a_look_uncertain(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = births()
+    census = Census(younger=True)
+    await stage.start("sleep", "1000")
+
+    assert before is not None
+    assert births() not in (before, None)
+    assert not census.missed_nobody()
+    monkeypatch.setattr(_scan, "births", lambda: 1)  # there are others on this machine
+    assert Census(younger=True).missed_nobody()
+
+
+async def test_where_births_are_not_counted_no_look_is_certain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_scan, "births", lambda: None)
+
+    assert not Census(younger=True).missed_nobody()
+
+
+async def test_a_program_that_is_being_started_makes_a_look_uncertain(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = await stage.start("sleep", "1000")
+    monkeypatch.setattr(_scan, "births", lambda: 1)
+    environment = _scan._environment
+    monkeypatch.setattr(
+        _scan, "_environment", lambda pid: [b""] if pid == child.pid else environment(pid)
+    )
+    census = Census(younger=True)
+    census.tags(TAG_VARIABLE)
+
+    assert not census.missed_nobody()
+
+
+async def test_a_main_thread_that_ended_before_the_others_is_no_zombie(stage: Stage) -> None:
+    child, _ = await stage.start_program(MAIN_THREAD_ENDS)
+
+    assert not seen(child.pid).zombie

@@ -1,6 +1,8 @@
+import errno
+import itertools
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import trio
@@ -14,8 +16,15 @@ from supervisor.process import (
     measure_trees,
 )
 from supervisor.process import _scan as scan_module
-from supervisor.process._scan import look
-from tests.process.trees import DEADLINE_S, TAG_VARIABLE, Stage, eventually, is_stopped
+from supervisor.process._scan import Census, Seen, look
+from tests.process.trees import (
+    DEADLINE_S,
+    MAIN_THREAD_ENDS,
+    TAG_VARIABLE,
+    Stage,
+    eventually,
+    is_stopped,
+)
 
 IGNORE_TERM = "'signal.signal(15, signal.SIG_IGN); say(); stay()'"
 
@@ -26,6 +35,7 @@ TREES = {
     "a process that ignores TERM": f"run({IGNORE_TERM})",
     "a daemon that ignores TERM": f"daemon({IGNORE_TERM}, start_new_session=True)",
     "a session without the tag": "run(start_new_session=True, env={})",
+    "a process whose main thread has ended": f"run({MAIN_THREAD_ENDS!r})",
 }
 """What a program leaves behind → how."""
 
@@ -208,6 +218,41 @@ async def test_who_was_found_once_counts_until_it_is_gone(
             lambda who: (kills.pop(0) if kills else kill_exactly)(who),
         )
         assert await kill_until_gone(lambda _: finds.pop() if finds else {}) == []
+    assert stage.alive() == set()
+
+
+@pytest.mark.parametrize(("born", "looks"), [(0, 1), (1, 2)])
+async def test_one_look_is_enough_where_nobody_was_born_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, born: int, looks: int
+) -> None:
+    births = itertools.count(step=born)
+    monkeypatch.setattr(scan_module, "births", lambda: next(births))
+    taken = []
+
+    def find(census: Census) -> dict[int, Seen]:
+        taken.append(census)
+        return {}
+
+    with trio.fail_after(DEADLINE_S):
+        assert await kill_until_gone(find, younger=True) == []
+    assert len(taken) == looks
+
+
+async def test_a_moment_without_descriptors_is_waited_out(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child, _ = await stage.start_program(f"say({MANY}); stay()")
+    scandir, refusals = os.scandir, [errno.EMFILE, errno.ENFILE]
+
+    def scarce(path: str) -> Iterator[os.DirEntry[str]]:
+        if path == "/proc" and refusals:
+            number = refusals.pop()
+            raise OSError(number, os.strerror(number))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scarce)
+    await ended(child)
+    assert refusals == []
     assert stage.alive() == set()
 
 

@@ -50,6 +50,21 @@ def daemon(*args, **options):
 """What the programs of these tests are made of."""
 
 
+MAIN_THREAD_ENDS = """
+import ctypes, threading, time
+
+def work():
+    while open('/proc/self/stat').read().split(')')[1].split()[0] != 'Z':
+        time.sleep(0.001)
+    say()
+    time.sleep(1000)
+
+threading.Thread(target=work).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+"""A program that looks like a zombie, and is none."""
+
+
 def program(code: str) -> tuple[str, ...]:
     """A Python program with the prelude."""
     return (sys.executable, "-S", "-c", f"PRELUDE = {PRELUDE!r}\n{PRELUDE}{code}")
@@ -58,8 +73,9 @@ def program(code: str) -> tuple[str, ...]:
 class Stage:
     """Starts children, knows every pid that was told, and at the end kills what is left."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tag_variable: str = TAG_VARIABLE) -> None:
         self.folder = folder
+        self._tag_variable = tag_variable
         self.told: dict[int, ProcessId] = {}
         """Every process that a program named, to be looked for when it should be gone."""
         self._starts = 0
@@ -72,7 +88,7 @@ class Stage:
         self._starts += 1
         tag = f"{self.folder.name}-{os.getpid()}-{self._starts}"
         variables = {"PATH": os.environ.get("PATH", os.defpath), **(env or {})}
-        return Command(tuple(argv), cwd or self.folder, variables, TAG_VARIABLE, tag)
+        return Command(tuple(argv), cwd or self.folder, variables, self._tag_variable, tag)
 
     async def start(self, *argv: str, env: Mapping[str, str] | None = None) -> Child:
         """A running child."""
