@@ -72,6 +72,8 @@ class AgentProcess:
         """What the agent does now, in a few words; empty where it has not said."""
         self.stderr: deque[str] = deque(maxlen=STDERR_LINES)
         """The last lines of its stderr."""
+        self.emit = emit
+        """Where its events go."""
         self.on_activity: Callable[[str], None] = lambda _: None
         """Called with what the agent does now."""
         self.refusal: str | None = None
@@ -83,7 +85,6 @@ class AgentProcess:
         self.capabilities = capabilities
         """What its binary can do."""
         self._agent = agent
-        self._emit = emit
         self._on_gone = on_gone
         self._session = ClaudeSession()
         self._dropped: Counter[str] = Counter()
@@ -227,7 +228,7 @@ class AgentProcess:
         for by, attempt in (("rewind", self._rewind), ("/clear", self._clear)):
             if await attempt(timeout_s):
                 spent = round(trio.current_time() - began, 4)
-                self._emit(ContextReset(self._agent, self.child.pid, by, spent))
+                self.emit(ContextReset(self._agent, self.child.pid, by, spent))
                 return True
         return False
 
@@ -396,7 +397,7 @@ class AgentProcess:
         self._dropped[what] += 1
         number = self._dropped[what]
         if number & (number - 1) == 0:
-            self._emit(Dropped(self._agent, self.child.pid, what, detail, number))
+            self.emit(Dropped(self._agent, self.child.pid, what, detail, number))
 
     async def _answer_questions(self) -> None:
         # Beside the reader, so that a process that does not read cannot stop our reading.
@@ -427,7 +428,7 @@ class AgentProcess:
         if text:
             self.stderr.append(text)
             if log:
-                self._emit(StderrLine(self._agent, self.child.pid, text))
+                self.emit(StderrLine(self._agent, self.child.pid, text))
 
     def _poke(self) -> None:
         self._changed.set()

@@ -188,7 +188,7 @@ class Boot:
             except OSError as error:
                 if error.errno not in SCARCE:
                     raise
-                self._yard.emit(SpawnDelayed(self.agent, str(error), wait_s))
+                self._yard.emit(SpawnDelayed(self.agent, str(error), wait_s, worker=self.owner))
                 self.waiting(f"waiting for room for its process: {error.strerror}")
                 await trio.sleep(wait_s)
                 wait_s = min(2 * wait_s, longest_s)

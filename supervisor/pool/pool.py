@@ -278,7 +278,7 @@ class Pool:
         self._book.add(task)
         if self.idle.is_set():
             self.idle = trio.Event()
-        self._emit(TaskQueued(agent.name, task.id, len(text)))
+        self._emit(TaskQueued(agent.name, len(text), task_id=task.id))
         if self._watchers is not None:  # else it is watched as soon as the watch is there again
             self._watchers.start_soon(self._watch, agent, task)
         if is_new:
@@ -440,7 +440,9 @@ class Pool:
 
     def _watched(self) -> list[Watched]:
         return [
-            Watched(a.name, s.process, self.settings(a.defined_as), w, w.boot, s.ready is not None)
+            Watched(
+                a.name, s.process, self.settings(a.defined_as), w, w.boot, s.ready is not None, s
+            )
             for a, s, w in self._running()
             if s.process is not None and w.boot is not None
         ] + [
@@ -559,7 +561,18 @@ class Pool:
         agent.figures.tasks_failed += not done
         code = task.outcome.code if isinstance(task.outcome, TaskError) else "result"
         cost = task.outcome.cost_usd if isinstance(task.outcome, TaskResult) else None
-        self._emit(TaskEnded(agent.name, task.id, code, **task.times(), cost_usd=cost))
+        self._emit(
+            TaskEnded(
+                agent.name,
+                code,
+                **task.times(),
+                pid=task.pid,
+                cost_usd=cost,
+                worker=task.worker,
+                task_id=task.id,
+                attempt=task.attempts or None,
+            )
+        )
 
     async def _cancel_later(self, task: Task) -> None:
         with trio.move_on_after(self._config.pool.disconnect_grace):
