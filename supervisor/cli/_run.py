@@ -16,7 +16,7 @@ import trio
 from supervisor import __version__, guardian, reaper
 from supervisor.agents import Folders
 from supervisor.frontend import FrontEnd, close, listen
-from supervisor.logs import open_log
+from supervisor.logs import Rotation, open_log
 from supervisor.place import FOLDER, TAG, Place, built_in, settled_variables
 from supervisor.pool import ConfigFiles, Pool, PoolEvent, TemporaryFolders
 from supervisor.process import (
@@ -86,7 +86,10 @@ class _Program:
         self._temporary = TemporaryFolders(place.folder, environ)
         self._pool = Pool(root, settled, files, folders, self._emit, place.mark, self._temporary)
         logs = self._pool.config.logs
-        self._log: Any = open_log(Path(place.log), logs.level, logs.max_size, logs.keep)
+        rotation = Rotation(
+            logs.max_size, logs.max_age, logs.keep, logs.total // 2, compress=logs.compress
+        )
+        self._log: Any = open_log(Path(place.log), logs.level, rotation)
         self._front_end = FrontEnd(self._pool, place, variables, self._fault)
         self._stop = trio.Event()
         self._unguarded = trio.Event()

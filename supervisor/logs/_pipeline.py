@@ -1,9 +1,7 @@
 """The pipeline: events and library messages → one redacted JSON line each → a rotated file."""
 
 import logging
-import logging.handlers
 import math
-import os
 import re
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -12,11 +10,12 @@ from typing import Any
 import structlog
 from structlog.types import Processor
 
+from supervisor.logs._files import LogFiles, Rotation
+
 _NAMES = r"api[_-]?key|access[_-]?key|token|secret|passw(?:or)?d|passphrase|authorization|cookie"
 _SECRET_NAME = re.compile(rf"(?i)(?:{_NAMES})$")
-_ASSIGNED = re.compile(  # NAME=value, as in an environment, and "name": "value", as in JSON
-    rf"""(?i)((?:{_NAMES})(?:=["']?|["']\s*:\s*["']))[^\s"',;&]+"""
-)
+# NAME=value, as in an environment, and "name": "value", as in JSON, be it within another's string.
+_ASSIGNED = re.compile(rf"""(?i)((?:{_NAMES})(?:=\\*["']?|\\*["']\s*:\s*\\*["']))[^\s"',;&]+""")
 _SECRET_VALUE = re.compile(
     r"\bsk-[A-Za-z0-9_-]{8,}"  # Anthropic's and others' keys
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
@@ -56,58 +55,18 @@ def _redact_event(_: object, __: str, event: MutableMapping[str, Any]) -> Mappin
     return redacted
 
 
-class _PrivateFiles(logging.handlers.RotatingFileHandler):
-    """Every file of mode 0600; with no older ones to keep, the one begins anew."""
-
-    def _open(self) -> Any:
-        return open(
-            self.baseFilename,
-            self.mode,
-            encoding=self.encoding,
-            errors=self.errors,
-            opener=_private,
-        )
-
-    def emit(self, record: logging.LogRecord) -> None:
-        # The library's own would format each record twice, to learn its length first.
-        try:
-            line = self.format(record) + self.terminator
-            assert self.stream is not None  # opened at once, and again by each rollover
-            if 0 < self.maxBytes < self.stream.tell() + len(line):
-                self.doRollover()
-            self.stream.write(line)
-            self.flush()
-        except Exception:
-            self.handleError(record)
-
-    def doRollover(self) -> None:  # noqa: N802 - the name is the library's
-        if self.backupCount:
-            super().doRollover()
-        else:
-            os.truncate(self.baseFilename, 0)
-
-
-def _private(path: str, flags: int) -> int:
-    fd = os.open(path, flags, 0o600)
-    os.fchmod(fd, 0o600)
-    return fd
-
-
-def open_log(path: Path, level: str, max_bytes: int, keep: int) -> Any:
+def open_log(path: Path, level: str, rotation: Rotation) -> Any:
     """Open the log at `path`, and send what libraries log there too; returns its logger.
 
     Args:
-        path: the file; it and its followers are mode 0600.
+        path: the file; it and the older ones, `path.1`, `path.2.gz`, …, are mode 0600.
         level: debug, info, warning or error; what is less is not written.
-        max_bytes: size of one file before the next begins.
-        keep: older files that are kept, as `path.1`, `path.2`, …
+        rotation: when a file is full, and what becomes of it.
 
     Raises:
         OSError: the file cannot be written.
     """
-    handler = _PrivateFiles(
-        path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8", errors="backslashreplace"
-    )
+    handler = LogFiles(path, rotation)
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -211,8 +211,16 @@ class LogsTable(_Table):
     """What is too small is not written."""
     max_size: Size
     """Bytes of one file before the next begins."""
+    max_age: Duration
+    """Seconds from a file's first line after which the next begins; 0: any."""
     keep: Annotated[int, Field(ge=0)]
     """Older files that are kept."""
+    compress: bool
+    """Older files, and transcripts, are compressed."""
+    total: Size
+    """Bytes of everything here together, half of it for the transcripts; 0: any."""
+    transcripts: bool
+    """What goes to and comes from a CLI in a task is written down, a file a task."""
 
 
 class Defaults(_Table):
