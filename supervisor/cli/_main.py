@@ -84,6 +84,13 @@ def parser() -> argparse.ArgumentParser:
     log.add_argument("--root", help="the project (default: found from the current folder)")
     log.add_argument("-f", "--follow", action="store_true", help="go on with what is added")
     log.add_argument("--agent", metavar="NAME", help="only what concerns this agent")
+    log.add_argument("--task", metavar="ID", help="only what concerns this task")
+    log.add_argument(
+        "--grep",
+        type=_tail.pattern,
+        metavar="X",
+        help="only lines with this regular expression",
+    )
     log.add_argument(
         "--level", type=_tail.level, help=f"this level and graver ones: {', '.join(_tail.LEVELS)}"
     )
@@ -163,8 +170,15 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             return _ps.ps(place.base, arguments.json)
         return _ps.reap(place.base, arguments.json, arguments.dry_run)
     if arguments.command == "tail":
-        chosen = (arguments.agent, arguments.level, arguments.since, arguments.lines)
-        return _tail.tail(place, _tail.Choice(*chosen), arguments.follow, arguments.json)
+        chosen = _tail.Choice(
+            arguments.agent,
+            arguments.level,
+            arguments.since,
+            arguments.lines,
+            arguments.task,
+            arguments.grep,
+        )
+        return _tail.tail(place, chosen, arguments.follow, arguments.json)
     if arguments.command == "run":
         from supervisor.cli._start import run
 

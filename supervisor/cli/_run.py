@@ -16,7 +16,7 @@ import trio
 from supervisor import __version__, guardian, reaper
 from supervisor.agents import Folders
 from supervisor.frontend import FrontEnd, close, listen
-from supervisor.logs import Rotation, open_log
+from supervisor.logs import OnLine, Rotation, Transcripts, open_log
 from supervisor.place import FOLDER, TAG, Place, built_in, settled_variables
 from supervisor.pool import ConfigFiles, Pool, PoolEvent, TemporaryFolders
 from supervisor.process import (
@@ -84,12 +84,25 @@ class _Program:
         self._place = place
         self._linger = linger
         self._temporary = TemporaryFolders(place.folder, environ)
-        self._pool = Pool(root, settled, files, folders, self._emit, place.mark, self._temporary)
+        self._transcripts: Transcripts | None = None
+        self._pool = Pool(
+            root,
+            settled,
+            files,
+            folders,
+            self._emit,
+            place.mark,
+            self._temporary,
+            self._transcript,
+        )
         logs = self._pool.config.logs
         rotation = Rotation(
             logs.max_size, logs.max_age, logs.keep, logs.total // 2, compress=logs.compress
         )
         self._log: Any = open_log(Path(place.log), logs.level, rotation)
+        if logs.transcripts:
+            folder = Path(place.transcripts)
+            self._transcripts = Transcripts(folder, logs.total // 2, logs.compress)
         self._front_end = FrontEnd(self._pool, place, variables, self._fault)
         self._stop = trio.Event()
         self._unguarded = trio.Event()
@@ -122,6 +135,8 @@ class _Program:
             await self._temporary.clean()
             self._end_cgroup()
             self._log.info("pool_ended", why=self._why, processes_left=left)
+            if self._transcripts is not None:
+                self._transcripts.close()
         return 1 if left else 0
 
     async def _end_strays(self) -> None:
@@ -238,6 +253,9 @@ class _Program:
 
     def _fault(self, error: Exception) -> None:
         self._log.error("fault", exc_info=error)
+
+    def _transcript(self, task_id: str) -> OnLine | None:
+        return None if self._transcripts is None else self._transcripts.of(task_id)
 
     def _emit(self, event: PoolEvent) -> None:
         if self._log.isEnabledFor(_LEVELS[event.level]):

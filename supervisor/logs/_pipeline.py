@@ -21,16 +21,26 @@ _SECRET_VALUE = re.compile(
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
     r"|\bgh[pousr]_[A-Za-z0-9]{20,}"
     r"|(?i:\bbearer\s+)[A-Za-z0-9._~+/-]{8,}=*"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*"
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # the user and password of a proxy
 )
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*")
 _HIDDEN = "[redacted]"
+
+# Matching takes half a second a megabyte, and keeps every other thread waiting: so only a text
+# that holds one of these is matched, and a long one in parts in which a secret stands whole.
+_NAME_SIGNS = (
+    "apikey", "api_key", "api-key", "accesskey", "access_key", "access-key", "token", "secret",
+    "passwd", "password", "passphrase", "authorization", "cookie", "bearer",
+)  # fmt: skip
+_VALUE_SIGNS = ("sk-", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "://")
+_LONG = 4096
+_SEPARATORS = ("\n", ",")
 
 
 def redact(value: Any) -> Any:
     """`value` without what looks like a secret, by the name it has or by its own look."""
     if isinstance(value, str):
-        return _ASSIGNED.sub(rf"\1{_HIDDEN}", _SECRET_VALUE.sub(_HIDDEN, value))
+        return _redact_text(_PRIVATE_KEY.sub(_HIDDEN, value), _SEPARATORS)
     if isinstance(value, Mapping):
         return {
             redact(str(key)): _HIDDEN if _is_secret(key, inner) else redact(inner)
@@ -43,6 +53,16 @@ def redact(value: Any) -> Any:
     if value is None or isinstance(value, int | float):
         return value
     return redact(repr(value))
+
+
+def _redact_text(text: str, separators: tuple[str, ...]) -> str:
+    if len(text) > _LONG and separators:
+        first, *others = separators
+        return first.join(_redact_text(part, tuple(others)) for part in text.split(first))
+    folded = text.lower()
+    if any(sign in folded for sign in _NAME_SIGNS) or any(sign in text for sign in _VALUE_SIGNS):
+        return _ASSIGNED.sub(rf"\1{_HIDDEN}", _SECRET_VALUE.sub(_HIDDEN, text))
+    return text
 
 
 def _is_secret(key: object, value: object) -> bool:

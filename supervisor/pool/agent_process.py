@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import trio
 
+from supervisor.logs import OnLine
 from supervisor.pool.events import ContextReset, Dropped, PoolEvent, StderrLine
 from supervisor.pool.launch import Capabilities
 from supervisor.process import Process, ProcessClosedError
@@ -76,6 +77,8 @@ class AgentProcess:
         """Where its events go."""
         self.on_activity: Callable[[str], None] = lambda _: None
         """Called with what the agent does now."""
+        self.on_line: OnLine | None = None
+        """Called with what is written to it and read from it, where somebody writes that down."""
         self.refusal: str | None = None
         """Why it refused its role, where it did."""
         self.fell_silent = False
@@ -349,6 +352,8 @@ class AgentProcess:
                 raise ProcessGoneError
             # A write that is cancelled half-way leaves a torn line: then only a kill helps.
             self._torn = True
+            if self.on_line is not None:
+                self.on_line("in", data)
             try:
                 await self.child.send(data)
             except ProcessClosedError:
@@ -364,6 +369,8 @@ class AgentProcess:
     async def _read_stdout(self) -> None:
         while data := await self.child.receive():
             self._outputs += 1
+            if self.on_line is not None:
+                self.on_line("out", data)
             for event in self._session.receive(data):
                 self._note(event)
             self._poke()

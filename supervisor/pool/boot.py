@@ -15,6 +15,7 @@ from pathlib import Path
 import trio
 
 from supervisor.agents import AgentDefinition
+from supervisor.logs import OnLine
 from supervisor.place import TAG
 from supervisor.pool.agent_process import AgentProcess
 from supervisor.pool.config import AgentTable
@@ -109,6 +110,8 @@ class Yard:
     """Told when that process is gone, or has never come."""
     temporary: TemporaryFolders | None = None
     """Where processes get a folder for temporary files; None: they share everybody's."""
+    transcript: Callable[[str], OnLine | None] = lambda _: None
+    """Who is told what goes to a process and comes from it in the task of that id, if anybody."""
 
 
 class Boot:

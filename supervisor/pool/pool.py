@@ -18,6 +18,7 @@ from supervisor.agents import (
     Folders,
     UnknownAgent,
 )
+from supervisor.logs import OnLine
 from supervisor.place import TAG
 from supervisor.pool.agent import Agent, Limits, Ready, Seat
 from supervisor.pool.agent_tree import AgentTree
@@ -63,6 +64,7 @@ class Pool:
         emit: Callable[[PoolEvent], None],
         mark: str,
         temporary: TemporaryFolders | None = None,
+        transcript: Callable[[str], OnLine | None] = lambda _: None,
     ) -> None:
         """A wrong configuration does not stop a pool: it starts degraded, and says so.
 
@@ -75,6 +77,7 @@ class Pool:
             mark: what the tag of each of its processes begins with; by it the next pool of the
                 same place finds what a killed one left.
             temporary: where processes get folders for their temporary files.
+            transcript: called with a task's id, for who is told what its process reads and prints.
         """
         self.root = root
         """The project."""
@@ -109,6 +112,7 @@ class Pool:
             admit=self._budget.admit,
             left=self._budget.left,
             temporary=temporary,
+            transcript=transcript,
         )
         self._spares = SpareKeeper(
             yard,

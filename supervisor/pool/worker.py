@@ -328,7 +328,7 @@ class Worker:
                 end = await self._serve(process, task)
                 if end is not None:
                     return end
-                self._in_hand = None
+                self._in_hand = process.on_line = None
                 life.has_served()
 
     async def _idle(self, process: AgentProcess, life: Service) -> "End | None":
@@ -356,6 +356,7 @@ class Worker:
         agent, seat = self._agent, self._seat
         seat.current, seat.state = task, "busy"
         self._in_hand = task.id, task.attempts + 1
+        process.on_line = self._around.yard.transcript(task.id)
         try:
             result = await self._attempt(process, task)
         except ProcessGoneError:

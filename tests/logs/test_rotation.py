@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -203,9 +204,11 @@ def test_files_that_are_renamed_while_one_is_compressed_lose_nothing(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write: Callable[..., int] = gzip.GzipFile.write
+    written = threading.Event()
 
     def rotate_first(packed: gzip.GzipFile, data: bytes) -> int:
         monkeypatch.undo()
+        written.wait()
         log.write(30)
         return write(packed, data)
 
@@ -213,6 +216,7 @@ def test_files_that_are_renamed_while_one_is_compressed_lose_nothing(
     log.open(Rotation(500, keep=50, compress=True))
     while log.files() == ["pool.jsonl"]:
         log.write(1)
+    written.set()
     log.settle()
 
     assert "pool.jsonl.3.gz" in log.files()
