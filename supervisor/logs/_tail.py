@@ -322,10 +322,14 @@ def _is_same(file: _File, ours: _File) -> bool:
     """`file` is the one that we have open, or what was made of it."""
     if file.identity == ours.identity:
         return True
-    return file.compressed and not ours.compressed and _head(file) == _head(ours)
+    if not file.compressed or ours.compressed:
+        return False
+    # Of ours, all that is there, which may be more than when it was opened.
+    head = os.pread(ours.fd, _HEAD_BYTES, 0)
+    return bool(head) and _head_of_packed(file) == head
 
 
-def _head(file: _File) -> bytes:
+def _head_of_packed(file: _File) -> bytes:
     head = b""
     for block in _blocks(file, 0):
         head += block
