@@ -30,7 +30,7 @@ _HIDDEN = "[redacted]"
 # that holds one of these is matched, and a long one in parts in which a secret stands whole.
 _NAME_SIGNS = (
     "apikey", "api_key", "api-key", "accesskey", "access_key", "access-key", "token", "secret",
-    "passwd", "password", "passphrase", "authorization", "cookie", "bearer",
+    "passwd", "password", "passphrase", "authorization", "cookie",
 )  # fmt: skip
 _VALUE_SIGNS = ("sk-", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "://")
 _LONG = 4096
@@ -60,8 +60,10 @@ def _redact_text(text: str, separators: tuple[str, ...]) -> str:
         first, *others = separators
         return first.join(_redact_text(part, tuple(others)) for part in text.split(first))
     folded = text.lower()
-    if any(sign in folded for sign in _NAME_SIGNS) or any(sign in text for sign in _VALUE_SIGNS):
-        return _ASSIGNED.sub(rf"\1{_HIDDEN}", _SECRET_VALUE.sub(_HIDDEN, text))
+    if "bearer" in folded or any(sign in text for sign in _VALUE_SIGNS):
+        text = _SECRET_VALUE.sub(_HIDDEN, text)
+    if ("=" in text or ":" in text) and any(sign in folded for sign in _NAME_SIGNS):
+        text = _ASSIGNED.sub(rf"\1{_HIDDEN}", text)
     return text
 
 

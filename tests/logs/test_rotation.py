@@ -222,3 +222,17 @@ def test_files_that_are_renamed_while_one_is_compressed_lose_nothing(
     assert "pool.jsonl.3.gz" in log.files()
     assert not [name for name in log.files() if not name.endswith((".gz", "pool.jsonl"))]
     assert log.numbers() == list(range(max(log.numbers()) + 1))
+
+
+def test_who_follows_loses_and_repeats_nothing_while_files_are_compressed(log: Log) -> None:
+    log.open(Rotation(1000, keep=50, compress=True))
+    seen: list[int] = []
+    with Tail(str(log.path), follow=True) as tail:
+        for round_number in range(20):
+            log.write(7)
+            if round_number % 3 == 0:
+                seen += [line.record["n"] for line in tail.more() if line.record]
+        log.close()
+        seen += [line.record["n"] for line in tail.more() if line.record]
+
+    assert seen == list(range(140))
