@@ -9,7 +9,7 @@ One pool serves one project *root*, and keeps everything in one *state folder* (
         pool.err     what the pool printed before its log was open
         cgroup       where the pool's agents have their cgroups, if they have any
         tmp          leads to where they have their temporary files
-        log/         the structured log
+        log/         the structured log, and transcripts of tasks where they are switched on
 
 The relay imports this module, so it uses the standard library alone, and little of it.
 """
@@ -263,6 +263,7 @@ class Place:
         self.start_lock = os.path.join(self.folder, "start.lock")
         self.errors = os.path.join(self.folder, "pool.err")
         self.log = os.path.join(self.folder, "log", "pool.jsonl")
+        self.transcripts = os.path.join(self.folder, "log", "transcripts")
         self.link = os.path.join(self.folder, "pool.sock")
         self._short = os.path.join(f"/tmp/agent-pool-{os.getuid()}", f"{digest}.sock")
         short_enough = len(os.fsencode(self.link)) <= SOCKET_PATH_LIMIT

@@ -109,6 +109,13 @@ def parser() -> argparse.ArgumentParser:
     )
     log.add_argument("-f", "--follow", action="store_true", help="go on with what is added")
     log.add_argument("--agent", metavar="NAME", help="only what concerns this agent")
+    log.add_argument("--task", metavar="ID", help="only what concerns this task")
+    log.add_argument(
+        "--grep",
+        type=_tail.pattern,
+        metavar="X",
+        help="only lines with this regular expression",
+    )
     log.add_argument(
         "--level", type=_tail.level, help=f"this level and graver ones: {', '.join(_tail.LEVELS)}"
     )
@@ -280,8 +287,15 @@ def _dispatch_in_project(arguments: argparse.Namespace) -> int:
             only = place.folder if given else None
             return reap(place.base, only, settled, arguments.json, arguments.dry_run)
         case "tail":
-            chosen = (arguments.agent, arguments.level, arguments.since, arguments.lines)
-            return _tail.tail(place, _tail.Choice(*chosen), arguments.follow, arguments.json)
+            chosen = _tail.Choice(
+                arguments.agent,
+                arguments.level,
+                arguments.since,
+                arguments.lines,
+                arguments.task,
+                arguments.grep,
+            )
+            return _tail.tail(place, chosen, arguments.follow, arguments.json)
         case "run":
             from supervisor.cli._start import run
 

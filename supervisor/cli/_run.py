@@ -17,7 +17,7 @@ from supervisor import __version__, guardian, reaper
 from supervisor.agents import Folders
 from supervisor.cli._leftovers import end_cgroup, end_leftovers
 from supervisor.frontend import FrontEnd, close, listen
-from supervisor.logs import open_log
+from supervisor.logs import OnLine, Rotation, Transcripts, open_log
 from supervisor.place import FOLDER, Place, built_in, settled_variables
 from supervisor.pool import ConfigFiles, Pool, PoolEvent, TemporaryFolders
 from supervisor.process import (
@@ -83,6 +83,7 @@ class _Program:
         self._environ = environ
         self._linger = linger
         self._temporary = TemporaryFolders(place.folder, environ)
+        self._transcripts: Transcripts | None = None
         self._pool = Pool(
             root,
             settled,
@@ -92,9 +93,16 @@ class _Program:
             place.mark,
             self._temporary,
             Path(place.folder),
+            self._transcript,
         )
         logs = self._pool.config.logs
-        self._log: Any = open_log(Path(place.log), logs.level, logs.max_size, logs.keep)
+        rotation = Rotation(
+            logs.max_size, logs.max_age, logs.keep, logs.total // 2, compress=logs.compress
+        )
+        self._log: Any = open_log(Path(place.log), logs.level, rotation)
+        if logs.transcripts:
+            folder = Path(place.transcripts)
+            self._transcripts = Transcripts(folder, logs.total // 2, logs.compress)
         self._front_end = FrontEnd(self._pool, place, variables, self._fault)
         self._stop = trio.Event()
         self._unguarded = trio.Event()
@@ -135,6 +143,8 @@ class _Program:
             await self._temporary.clean()
             end_cgroup(self._place.folder)
             self._log.info("pool_ended", why=self._why, processes_left=left)
+            if self._transcripts is not None:
+                self._transcripts.close()
         return 1 if left else 0
 
     async def _end_strays(self) -> None:
@@ -243,6 +253,9 @@ class _Program:
 
     def _fault(self, error: Exception) -> None:
         self._log.error("fault", exc_info=error)
+
+    def _transcript(self, task_id: str) -> OnLine | None:
+        return None if self._transcripts is None else self._transcripts.of(task_id)
 
     def _emit(self, event: PoolEvent) -> None:
         if self._log.isEnabledFor(_LEVELS[event.level]):

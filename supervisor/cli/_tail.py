@@ -49,18 +49,32 @@ class Choice:
     """From this time on."""
     lines: int | None
     """So many at most, the last ones; None: `LINES`, or all since a time that is given."""
+    task: str | None = None
+    """Of the task with this id alone."""
+    grep: "re.Pattern[str] | None" = None
+    """Only those in which this is found, as they are in the file or as a person reads them."""
 
     def wants(self, line: "LogLine") -> bool:
         """Whether the line is shown, its time aside.
 
-        A line that does not tell its level is shown; one that does not tell its agent is not
-        that agent's.
+        A line that does not tell its level is shown; one that does not tell its agent or task is
+        not that agent's or task's.
         """
         record = line.record or {}
         if self.agent is not None and record.get("agent") != self.agent:
             return False
+        if self.task is not None and record.get("task_id") != self.task:
+            return False
         rank = _RANKS.get(str(record.get("level")))
-        return self.level is None or rank is None or rank >= _RANKS[self.level]
+        if not (self.level is None or rank is None or rank >= _RANKS[self.level]):
+            return False
+        return self.grep is None or _holds(line, self.grep)
+
+
+def _holds(line: "LogLine", wanted: "re.Pattern[str]") -> bool:
+    if wanted.search(line.raw.decode("utf-8", "replace")):
+        return True
+    return wanted.search(pretty(line, False)) is not None
 
 
 def tail(place: Place, choice: Choice, follow: bool, as_json: bool) -> int:
@@ -233,6 +247,20 @@ def since(text: str) -> datetime:
         'and a date such as "2026-03-31" or "2026-03-31T14:05", with "Z" or "+02:00" if it is '
         "not local"
     )
+
+
+def pattern(text: str) -> "re.Pattern[str]":
+    """A regular expression, for argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(
+            f'"{text}" is no regular expression: {error} (put a \\ before what is meant as it is)'
+        ) from None
 
 
 def lines(text: str) -> int:

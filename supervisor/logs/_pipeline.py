@@ -1,9 +1,7 @@
 """The pipeline: events and library messages → one redacted JSON line each → a rotated file."""
 
 import logging
-import logging.handlers
 import math
-import os
 import re
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -12,26 +10,37 @@ from typing import Any
 import structlog
 from structlog.types import Processor
 
+from supervisor.logs._files import LogFiles, Rotation
+
 _NAMES = r"api[_-]?key|access[_-]?key|token|secret|passw(?:or)?d|passphrase|authorization|cookie"
 _SECRET_NAME = re.compile(rf"(?i)(?:{_NAMES})$")
-_ASSIGNED = re.compile(  # NAME=value, as in an environment, and "name": "value", as in JSON
-    rf"""(?i)((?:{_NAMES})(?:=["']?|["']\s*:\s*["']))[^\s"',;&]+"""
-)
+# NAME=value, as in an environment, and "name": "value", as in JSON, be it within another's string.
+_ASSIGNED = re.compile(rf"""(?i)((?:{_NAMES})(?:=\\*["']?|\\*["']\s*:\s*\\*["']))[^\s"',;&]+""")
 _SECRET_VALUE = re.compile(
     r"\bsk-[A-Za-z0-9_-]{8,}"  # Anthropic's and others' keys
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
     r"|\bgh[pousr]_[A-Za-z0-9]{20,}"
     r"|(?i:\bbearer\s+)[A-Za-z0-9._~+/-]{8,}=*"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*"
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # the user and password of a proxy
 )
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*")
 _HIDDEN = "[redacted]"
+
+# Matching takes half a second a megabyte, and keeps every other thread waiting: so only a text
+# that holds one of these is matched, and a long one in parts in which a secret stands whole.
+_NAME_SIGNS = (
+    "apikey", "api_key", "api-key", "accesskey", "access_key", "access-key", "token", "secret",
+    "passwd", "password", "passphrase", "authorization", "cookie",
+)  # fmt: skip
+_VALUE_SIGNS = ("sk-", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "://")
+_LONG = 4096
+_SEPARATORS = ("\n", ",")
 
 
 def redact(value: Any) -> Any:
     """`value` without what looks like a secret, by the name it has or by its own look."""
     if isinstance(value, str):
-        return _ASSIGNED.sub(rf"\1{_HIDDEN}", _SECRET_VALUE.sub(_HIDDEN, value))
+        return _redact_text(_PRIVATE_KEY.sub(_HIDDEN, value), _SEPARATORS)
     if isinstance(value, Mapping):
         return {
             redact(str(key)): _HIDDEN if _is_secret(key, inner) else redact(inner)
@@ -46,6 +55,18 @@ def redact(value: Any) -> Any:
     return redact(repr(value))
 
 
+def _redact_text(text: str, separators: tuple[str, ...]) -> str:
+    if len(text) > _LONG and separators:
+        first, *others = separators
+        return first.join(_redact_text(part, tuple(others)) for part in text.split(first))
+    folded = text.lower()
+    if "bearer" in folded or any(sign in text for sign in _VALUE_SIGNS):
+        text = _SECRET_VALUE.sub(_HIDDEN, text)
+    if ("=" in text or ":" in text) and any(sign in folded for sign in _NAME_SIGNS):
+        text = _ASSIGNED.sub(rf"\1{_HIDDEN}", text)
+    return text
+
+
 def _is_secret(key: object, value: object) -> bool:
     plain = value is None or isinstance(value, int | float)  # a count of tokens, for example
     return not plain and bool(_SECRET_NAME.search(str(key)))
@@ -56,58 +77,18 @@ def _redact_event(_: object, __: str, event: MutableMapping[str, Any]) -> Mappin
     return redacted
 
 
-class _PrivateFiles(logging.handlers.RotatingFileHandler):
-    """Every file of mode 0600; with no older ones to keep, the one begins anew."""
-
-    def _open(self) -> Any:
-        return open(
-            self.baseFilename,
-            self.mode,
-            encoding=self.encoding,
-            errors=self.errors,
-            opener=_private,
-        )
-
-    def emit(self, record: logging.LogRecord) -> None:
-        # The library's own would format each record twice, to learn its length first.
-        try:
-            line = self.format(record) + self.terminator
-            assert self.stream is not None  # opened at once, and again by each rollover
-            if 0 < self.maxBytes < self.stream.tell() + len(line):
-                self.doRollover()
-            self.stream.write(line)
-            self.flush()
-        except Exception:
-            self.handleError(record)
-
-    def doRollover(self) -> None:  # noqa: N802 - the name is the library's
-        if self.backupCount:
-            super().doRollover()
-        else:
-            os.truncate(self.baseFilename, 0)
-
-
-def _private(path: str, flags: int) -> int:
-    fd = os.open(path, flags, 0o600)
-    os.fchmod(fd, 0o600)
-    return fd
-
-
-def open_log(path: Path, level: str, max_bytes: int, keep: int) -> Any:
+def open_log(path: Path, level: str, rotation: Rotation) -> Any:
     """Open the log at `path`, and send what libraries log there too; returns its logger.
 
     Args:
-        path: the file; it and its followers are mode 0600.
+        path: the file; it and the older ones, `path.1`, `path.2.gz`, …, are mode 0600.
         level: debug, info, warning or error; what is less is not written.
-        max_bytes: size of one file before the next begins.
-        keep: older files that are kept, as `path.1`, `path.2`, …
+        rotation: when a file is full, and what becomes of it.
 
     Raises:
         OSError: the file cannot be written.
     """
-    handler = _PrivateFiles(
-        path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8", errors="backslashreplace"
-    )
+    handler = LogFiles(path, rotation)
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

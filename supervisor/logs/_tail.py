@@ -7,28 +7,40 @@
             for line in log.more():
                 ...
 
-The log is `path` and its older files, `path.1`, `path.2`, … (the oldest has the highest number).
+The log is `path` and its older files, `path.1`, `path.2.gz`, … (the oldest has the highest number).
 A file is renamed while it is read, a new one takes its place, all of them may go and come again
 with another pool. What holds through this: a file that is open keeps its identity whatever its
-name, so which files are newer than ours is settled by where ours stands among them. Files are
-read in blocks, from the end where the end is wanted; no file is ever held as a whole.
+name, so which files are newer than ours is settled by where ours stands among them; one that has
+been compressed meanwhile is known by how it begins. Files are read in blocks, from the end where
+the end is wanted; no file is ever held as a whole. A compressed one can be read only from its
+beginning, so it is left alone where its time says that nothing in it is wanted.
 """
 
 import contextlib
 import json
 import os
-import re
+import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
+
+from supervisor.logs._names import Name, find_names
 
 BLOCK = 64 * 1024
 """Bytes that are read at once."""
 
 _PATIENCE = 5
 """How often the files are looked up anew while they are being renamed."""
+
+_HEAD_BYTES = 512
+"""How much of a file's beginning tells it from any other: there is a time in it."""
+
+_GZIP = 31
+"""What zlib calls the format."""
 
 
 @dataclass(frozen=True)
@@ -119,12 +131,7 @@ class Tail:
         for file in reversed(self._past):
             if len(found) >= count:
                 break
-            for raw in _backwards(file):
-                line = LogLine.of(raw)
-                if wanted(line):
-                    found.append(line)
-                    if len(found) == count:
-                        break
+            found += _last_of(file, count - len(found), wanted)
         found.reverse()
         return found
 
@@ -166,14 +173,20 @@ class Tail:
     def _places_since(self, start: datetime) -> list[tuple["_File", int]]:
         places: list[tuple[_File, int]] = []
         for file in reversed(self._past):
+            if file.compressed and file.written < start:
+                return places
             first = _first_time(file, 0)
             if first is not None and first < start:
-                return [(file, _offset_of(file, start)), *places]
+                offset = 0 if file.compressed else _offset_of(file, start)
+                return [(file, offset), *places]
             places.insert(0, (file, 0))
         return places
 
     def _grown(self) -> Iterator[LogLine]:
         assert self._current is not None
+        if self._current.compressed:
+            yield from self._unpacked()
+            return
         fd = self._current.fd
         if os.fstat(fd).st_size < self._offset:  # it was emptied, and begins anew
             self._offset, self._rest = 0, []
@@ -184,6 +197,13 @@ class Tail:
             for begun in others:
                 yield from self._unfinished()
                 self._rest = [begun]
+
+    def _unpacked(self) -> Iterator[LogLine]:
+        """All of a file that was compressed before it was seen, the first time."""
+        assert self._current is not None
+        if self._offset == 0:
+            self._offset = self._current.end
+            yield from (LogLine.of(raw) for raw in _forwards(self._current, 0))
 
     def _unfinished(self) -> Iterator[LogLine]:
         raw, self._rest = b"".join(self._rest), []
@@ -198,7 +218,7 @@ class Tail:
             return []
         if self._current is None:
             return files
-        known = [at for at, file in enumerate(files) if file.identity == self._current.identity]
+        known = [at for at, file in enumerate(files) if _is_same(file, self._current)]
         if known:
             newer = files[known[0] + 1 :]
         else:
@@ -222,13 +242,28 @@ class Tail:
 class _File:
     """One open file of the log."""
 
-    number: int
-    """0 for the newest, 1 for the one before it, …, when it was opened."""
+    name: Name
+    """What it was called when it was opened."""
     fd: int
     identity: tuple[int, int]
     """Device and inode: nobody else has these while it is open."""
     end: int
     """Bytes that are read of it at first."""
+
+    @property
+    def number(self) -> int:
+        """0 for the newest, 1 for the one before it, …, when it was opened."""
+        return self.name.number
+
+    @property
+    def compressed(self) -> bool:
+        """It is read through zlib, from its beginning."""
+        return self.name.compressed
+
+    @property
+    def written(self) -> datetime:
+        """When something was written to it last."""
+        return datetime.fromtimestamp(os.fstat(self.fd).st_mtime, UTC)
 
 
 def _open_all(path: str) -> list[_File]:
@@ -239,8 +274,8 @@ def _open_all(path: str) -> list[_File]:
     """
     for _ in range(_PATIENCE):
         files = _open_once(path)
-        names = [(file.number, file.identity) for file in files]
-        if names == [(n, _identity(_name(path, n))) for n in _numbers(path)]:
+        names = [(file.name, file.identity) for file in files]
+        if names == [(name, _identity(name.of(path))) for name in _names(path)]:
             break
         _close(files)
     else:
@@ -251,8 +286,8 @@ def _open_all(path: str) -> list[_File]:
 def _open_once(path: str) -> list[_File]:
     files: dict[tuple[int, int], _File] = {}
     try:
-        for number in _numbers(path):
-            file = _open(path, number)
+        for name in _names(path):
+            file = _open(path, name)
             # The newest is opened first; what was renamed meanwhile is met again, further on.
             if file is not None and files.setdefault(file.identity, file) is not file:
                 os.close(file.fd)
@@ -262,13 +297,13 @@ def _open_once(path: str) -> list[_File]:
     return list(files.values())
 
 
-def _open(path: str, number: int) -> _File | None:
+def _open(path: str, name: Name) -> _File | None:
     try:
-        fd = os.open(_name(path, number), os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(name.of(path), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     facts = os.fstat(fd)
-    return _File(number, fd, (facts.st_dev, facts.st_ino), facts.st_size)
+    return _File(name, fd, (facts.st_dev, facts.st_ino), facts.st_size)
 
 
 def _close(files: list[_File]) -> None:
@@ -276,20 +311,31 @@ def _close(files: list[_File]) -> None:
         os.close(file.fd)
 
 
-def _name(path: str, number: int) -> str:
-    return f"{path}.{number}" if number else path
+def _names(path: str) -> list[Name]:
+    """The files, the newest first, each once: where it is there in both forms, the plain one."""
+    names = find_names(path)
+    plain = {name.number for name in names if not name.compressed}
+    return [name for name in names if not (name.compressed and name.number in plain)]
 
 
-def _numbers(path: str) -> list[int]:
-    """Which files there are, the newest first."""
-    folder, name = os.path.split(path)
-    try:
-        entries = os.listdir(folder or ".")
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    pattern = re.compile(rf"{re.escape(name)}(?:\.([1-9][0-9]{{0,5}}))?")
-    matches = (pattern.fullmatch(entry) for entry in entries)
-    return sorted(int(match[1] or 0) for match in matches if match)
+def _is_same(file: _File, ours: _File) -> bool:
+    """`file` is the one that we have open, or what was made of it."""
+    if file.identity == ours.identity:
+        return True
+    if not file.compressed or ours.compressed:
+        return False
+    # Of ours, all that is there, which may be more than when it was opened.
+    head = os.pread(ours.fd, _HEAD_BYTES, 0)
+    return bool(head) and _head_of_packed(file) == head
+
+
+def _head_of_packed(file: _File) -> bytes:
+    head = b""
+    for block in _blocks(file, 0):
+        head += block
+        if len(head) >= _HEAD_BYTES:
+            break
+    return head[:_HEAD_BYTES]
 
 
 def _identity(path: str) -> tuple[int, int] | None:
@@ -311,6 +357,15 @@ def _end_of_last_line(file: _File) -> int:
     return 0
 
 
+def _last_of(file: _File, count: int, wanted: Wanted) -> list[LogLine]:
+    """The last `count` lines that are wanted, the last one first."""
+    if file.compressed:
+        found = (line for line in map(LogLine.of, _forwards(file, 0)) if wanted(line))
+        return list(deque(found, maxlen=count))[::-1]
+    found = (line for line in map(LogLine.of, _backwards(file)) if wanted(line))
+    return list(islice(found, count))
+
+
 def _backwards(file: _File) -> Iterator[bytes]:
     """The lines of a file, the last one first."""
     position = file.end
@@ -330,13 +385,9 @@ def _backwards(file: _File) -> Iterator[bytes]:
 
 def _forwards(file: _File, offset: int) -> Iterator[bytes]:
     """The lines of a file that begin after `offset`; all of them where that is 0."""
-    position, is_whole = offset, offset == 0
+    is_whole = offset == 0
     pieces: list[bytes] = []
-    while position < file.end:
-        block = os.pread(file.fd, min(BLOCK, file.end - position), position)
-        if not block:
-            break  # it was emptied
-        position += len(block)
+    for block in _blocks(file, offset):
         first, *others = block.split(b"\n")
         pieces.append(first)
         for begun in others:
@@ -347,6 +398,31 @@ def _forwards(file: _File, offset: int) -> Iterator[bytes]:
     raw = b"".join(pieces)
     if raw and is_whole:
         yield raw
+
+
+def _blocks(file: _File, offset: int) -> Iterator[bytes]:
+    """The file from `offset` on, as it was before it was compressed."""
+    stored = _stored_blocks(file, offset)
+    return _unpack(stored) if file.compressed else stored
+
+
+def _stored_blocks(file: _File, offset: int) -> Iterator[bytes]:
+    position = offset
+    while position < file.end:
+        block = os.pread(file.fd, min(BLOCK, file.end - position), position)
+        if not block:
+            return  # it was emptied
+        position += len(block)
+        yield block
+
+
+def _unpack(stored: Iterator[bytes]) -> Iterator[bytes]:
+    """The content of a gzip file, up to where it is damaged."""
+    engine = zlib.decompressobj(_GZIP)
+    with contextlib.suppress(zlib.error):
+        for block in stored:
+            if data := engine.decompress(block):
+                yield data
 
 
 def _first_time(file: _File, offset: int) -> datetime | None:

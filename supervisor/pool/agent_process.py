@@ -13,6 +13,7 @@ from typing import Any
 
 import trio
 
+from supervisor.logs import OnLine
 from supervisor.pool.events import ContextReset, Dropped, PoolEvent, ServerFailed, StderrLine
 from supervisor.pool.launch import Capabilities
 from supervisor.process import Process, ProcessClosedError
@@ -76,8 +77,12 @@ class AgentProcess:
         """What the agent does now, in a few words; empty where it has not said."""
         self.stderr: deque[str] = deque(maxlen=STDERR_LINES)
         """The last lines of its stderr."""
+        self.emit = emit
+        """Where its events go."""
         self.on_activity: Callable[[str], None] = lambda _: None
         """Called with what the agent does now."""
+        self.on_line: OnLine | None = None
+        """Called with what is written to it and read from it, where somebody writes that down."""
         self.refusal: str | None = None
         """Why it refused its role, where it did."""
         self.fell_silent = False
@@ -87,7 +92,6 @@ class AgentProcess:
         self.capabilities = capabilities
         """What its binary can do."""
         self._agent = agent
-        self._emit = emit
         self._on_gone = on_gone
         self._session = ClaudeSession()
         self._dropped: Counter[str] = Counter()
@@ -258,7 +262,7 @@ class AgentProcess:
                 if server.get("status") == "failed":
                     why = str(server.get("error") or "no reason is given")
                     name = str(server.get("name"))
-                    self._emit(ServerFailed(self._agent, self.child.pid, name, why))
+                    self.emit(ServerFailed(self._agent, self.child.pid, name, why))
 
     async def interrupt(self, grace_s: float) -> TurnResult | None:
         """Interrupt the task in hand; None: it did not end within `grace_s`, by a result.
@@ -284,7 +288,7 @@ class AgentProcess:
         for by, attempt in (("rewind", self._rewind), ("/clear", self._clear)):
             if await attempt(timeout_s):
                 spent = round(trio.current_time() - began, 4)
-                self._emit(ContextReset(self._agent, self.child.pid, by, spent))
+                self.emit(ContextReset(self._agent, self.child.pid, by, spent))
                 return True
         return False
 
@@ -405,6 +409,8 @@ class AgentProcess:
                 raise ProcessGoneError
             # A write that is cancelled half-way leaves a torn line: then only a kill helps.
             self._torn = True
+            if self.on_line is not None:
+                self.on_line("in", data)
             try:
                 await self.child.send(data)
             except ProcessClosedError:
@@ -420,6 +426,8 @@ class AgentProcess:
     async def _read_stdout(self) -> None:
         while data := await self.child.receive():
             self._outputs += 1
+            if self.on_line is not None:
+                self.on_line("out", data)
             for event in self._session.receive(data):
                 self._note(event)
             self._poke()
@@ -453,7 +461,7 @@ class AgentProcess:
         self._dropped[what] += 1
         number = self._dropped[what]
         if number & (number - 1) == 0:
-            self._emit(Dropped(self._agent, self.child.pid, what, detail, number))
+            self.emit(Dropped(self._agent, self.child.pid, what, detail, number))
 
     async def _answer_questions(self) -> None:
         # Beside the reader, so that a process that does not read cannot stop our reading.
@@ -484,7 +492,7 @@ class AgentProcess:
         if text:
             self.stderr.append(text)
             if log:
-                self._emit(StderrLine(self._agent, self.child.pid, text))
+                self.emit(StderrLine(self._agent, self.child.pid, text))
 
     def _poke(self) -> None:
         self._changed.set()

@@ -266,7 +266,7 @@ class AgentTree:
     def _is_restarted(self, agent: Agent, seat: Seat, delay_s: float, why: str) -> None:
         seat.state = "restarting"
         agent.figures.restarts += 1
-        self._emit(WorkerRestarted(agent.name, delay_s, why))
+        self._emit(WorkerRestarted(agent.name, delay_s, why, worker=seat.name))
 
     def _crashed(self, child: str, seat: Seat, cause: str) -> None:
         agent = self._agent_of(child)

@@ -15,6 +15,7 @@ from pathlib import Path
 import trio
 
 from supervisor.agents import AgentDefinition
+from supervisor.logs import OnLine
 from supervisor.place import TAG
 from supervisor.pool.agent_process import AgentProcess
 from supervisor.pool.events import PoolEvent, SpawnDelayed
@@ -140,6 +141,8 @@ class Yard:
     """Told when that process is gone, or has never come."""
     temporary: TemporaryFolders | None = None
     """Where processes get a folder for temporary files; None: they share everybody's."""
+    transcript: Callable[[str], OnLine | None] = lambda _: None
+    """Who is told what goes to a process and comes from it in the task of that id, if anybody."""
 
 
 class Boot:
@@ -221,7 +224,7 @@ class Boot:
             except OSError as error:
                 if error.errno not in SCARCE:
                     raise
-                self._yard.emit(SpawnDelayed(self.agent, str(error), wait_s))
+                self._yard.emit(SpawnDelayed(self.agent, str(error), wait_s, worker=self.owner))
                 self.waiting(f"waiting for room for its process: {error.strerror}")
                 await trio.sleep(wait_s)
                 wait_s = min(2 * wait_s, longest_s)

@@ -75,7 +75,7 @@ class Budget:
             told = ""
             while (why := self._why_not()) is not None:
                 if why != told:
-                    self._emit(AdmissionWaits(boot.agent, why))
+                    self._emit(AdmissionWaits(boot.agent, why, worker=boot.owner))
                     told = why
                 boot.waiting(f"waiting for room: {why}")
                 self._end_idle_one(f"room is needed for {boot.agent}")
@@ -121,7 +121,8 @@ class Budget:
         if not over or self._is_over:
             return  # all of them work; it has been told
         boot, size = max(self._sizes.items(), key=lambda item: item[1])
-        self._emit(BudgetExceeded(boot.agent, self._settings().budget, self._used(), size))
+        limit, used = self._settings().budget, self._used()
+        self._emit(BudgetExceeded(boot.agent, limit, used, size, worker=boot.owner))
         for _, _, worker in self._running():
             if worker.boot is boot:
                 worker.recycle("it was the biggest while the pool was over its budget")

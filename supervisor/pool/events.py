@@ -1,6 +1,7 @@
 """What happens in the pool, as typed values: logs and live views are readers of these."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
+from typing import Self
 
 
 @dataclass(frozen=True)
@@ -9,9 +10,24 @@ class PoolEvent:
 
     agent: str
     """Its name."""
+    worker: str | None = field(default=None, kw_only=True)
+    """Which of its workers it concerns, as the tree knows it: agent#number."""
+    task_id: str | None = field(default=None, kw_only=True)
+    """The task that it concerns, or that was in hand."""
+    attempt: int | None = field(default=None, kw_only=True)
+    """Which attempt at that task, counted from 1."""
 
     level = "info"
     """How much it matters to somebody who reads the log."""
+
+    def told_by(self, worker: str, task_id: str | None, attempt: int | None) -> Self:
+        """The same, with what its worker knows; what it says itself stays."""
+        return replace(
+            self,
+            worker=self.worker or worker,
+            task_id=self.task_id or task_id,
+            attempt=self.attempt or attempt,
+        )
 
     def fields(self) -> dict[str, object]:
         """The values, by name, without those that are None."""
@@ -131,7 +147,6 @@ class AgentDown(PoolEvent):
 class TaskQueued(PoolEvent):
     """A task was accepted."""
 
-    task_id: str
     size: int
     level = "debug"
 
@@ -140,7 +155,6 @@ class TaskQueued(PoolEvent):
 class TaskStarted(PoolEvent):
     """A task's line goes to a process."""
 
-    task_id: str
     pid: int
 
 
@@ -148,8 +162,6 @@ class TaskStarted(PoolEvent):
 class TaskRetried(PoolEvent):
     """A task was cut off, and is queued again, before all others."""
 
-    task_id: str
-    attempts: int
     reason: str
     level = "warning"
 
@@ -158,10 +170,10 @@ class TaskRetried(PoolEvent):
 class TaskEnded(PoolEvent):
     """A task has its outcome."""
 
-    task_id: str
     outcome: str
     waited_s: float
     ran_s: float
+    pid: int | None = None
     cost_usd: float | None = None
 
 

@@ -25,6 +25,7 @@ from typing import Protocol
 
 import trio
 
+from supervisor.pool.agent import Seat
 from supervisor.pool.boot import Boot
 from supervisor.pool.budget import Budget
 from supervisor.pool.config import AgentTable
@@ -74,6 +75,8 @@ class Watched:
     """What the budget knows it by."""
     is_ready: bool = False
     """Its start is over."""
+    seat: Seat | None = None
+    """Its worker's; None: it has none yet."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +235,20 @@ class MemoryGovernor:
             one.worker.recycle(f"it had grown by {_mib(size - at_first)}")
 
     def _cross(self, one: Watched, ceiling: str, limit: int, size: int) -> None:
-        self._emit(CeilingCrossed(one.agent, one.process.pid, ceiling, limit, size))
+        seat = one.seat
+        task = seat.current if seat is not None else None
+        self._emit(
+            CeilingCrossed(
+                one.agent,
+                one.process.pid,
+                ceiling,
+                limit,
+                size,
+                worker=seat.name if seat is not None else None,
+                task_id=task.id if task is not None else None,
+                attempt=task.attempts or None if task is not None else None,
+            )
+        )
 
 
 def _measure(meters: Meters, limits: Mapping[str, int]) -> _Sizes:

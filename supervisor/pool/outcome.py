@@ -158,6 +158,8 @@ class Task:
         """How often a process died before its line was written whole."""
         self.pid: int | None = None
         """The process that had it last."""
+        self.worker: str | None = None
+        """The worker that had it last."""
         self.doing = AsyncValue("waiting in the queue")
         """What happens with it now, in a few words."""
         self.outcome: Outcome | None = None

@@ -20,6 +20,7 @@ from supervisor.agents import (
     UnknownAgent,
 )
 from supervisor.ledger import By, Stats, TaskFilter, TaskRecord
+from supervisor.logs import OnLine
 from supervisor.place import TAG
 from supervisor.pool.agent import Agent, Limits, Ready, Seat
 from supervisor.pool.agent_tree import AgentTree
@@ -83,6 +84,7 @@ class Pool:
         mark: str,
         temporary: TemporaryFolders | None = None,
         state: Path | None = None,
+        transcript: Callable[[str], OnLine | None] = lambda _: None,
     ) -> None:
         """A wrong configuration does not stop a pool: it starts degraded, and says so.
 
@@ -96,6 +98,7 @@ class Pool:
                 same place finds what a killed one left.
             temporary: where processes get folders for their temporary files.
             state: the folder of the ledger; None: tasks are known for as long as the pool lives.
+            transcript: called with a task's id, for who is told what its process reads and prints.
         """
         self.root = root
         """The project."""
@@ -131,6 +134,7 @@ class Pool:
             admit=self._budget.admit,
             left=self._budget.left,
             temporary=temporary,
+            transcript=transcript,
         )
         self._spares = SpareKeeper(
             yard,
@@ -340,7 +344,7 @@ class Pool:
         self._book.add(task)
         if self.idle.is_set():
             self.idle = trio.Event()
-        self._emit(TaskQueued(agent.name, task.id, len(task.text)))
+        self._emit(TaskQueued(agent.name, len(task.text), task_id=task.id))
         if self._watchers is not None:  # else it is watched as soon as the watch is there again
             self._watchers.start_soon(self._watch, agent, task)
         if self._stopping:
@@ -558,7 +562,9 @@ class Pool:
 
     def _watched(self) -> list[Watched]:
         return [
-            Watched(a.name, s.process, self.settings(a.defined_as), w, w.boot, s.ready is not None)
+            Watched(
+                a.name, s.process, self.settings(a.defined_as), w, w.boot, s.ready is not None, s
+            )
             for a, s, w in self._running()
             if s.process is not None and w.boot is not None
         ] + [
@@ -694,7 +700,18 @@ class Pool:
         agent.figures.tasks_failed += not done
         code = task.outcome.code if isinstance(task.outcome, TaskError) else "result"
         cost = task.outcome.cost_usd if isinstance(task.outcome, TaskResult) else None
-        self._emit(TaskEnded(agent.name, task.id, code, **task.times(), cost_usd=cost))
+        self._emit(
+            TaskEnded(
+                agent.name,
+                code,
+                **task.times(),
+                pid=task.pid,
+                cost_usd=cost,
+                worker=task.worker,
+                task_id=task.id,
+                attempt=task.attempts or None,
+            )
+        )
 
     async def _cancel_later(self, task: Task) -> None:
         with trio.move_on_after(self.config.pool.disconnect_grace):

@@ -19,6 +19,7 @@ from supervisor.pool.agent_process import AgentProcess, ProcessGoneError
 from supervisor.pool.boot import Boot, Launch, Profile, Yard
 from supervisor.pool.config import AgentTable
 from supervisor.pool.events import (
+    PoolEvent,
     TaskRetried,
     TaskStarted,
     TemporaryFull,
@@ -86,7 +87,7 @@ class Worker:
         self._agent = agent
         self._seat = seat
         self._around = around
-        self._emit = around.yard.emit
+        self._in_hand: tuple[str, int] | None = None  # the task, and which attempt at it
         self._life = trio.CancelScope()
         self._resets: list[trio.Event] = []
         self._cut_off: CutOff | None = None
@@ -147,6 +148,10 @@ class Worker:
         """Kill the process's tree now, and replace it; the task in hand ends with `error`."""
         busy = self._seat.state in ("busy", "resetting")
         self._cut(CutOff(error, replace=True, blameless=busy, retry=True))
+
+    def _emit(self, event: PoolEvent) -> None:
+        task_id, attempt = self._in_hand or (None, None)
+        self._around.yard.emit(event.told_by(self._seat.name, task_id, attempt))
 
     def _cut(self, cut_off: "CutOff") -> None:
         if self._cut_off is None:
@@ -234,6 +239,7 @@ class Worker:
     ) -> AgentCrashError | None:
         seat = self._seat
         seat.started_at, seat.process = time.time(), process.child
+        process.emit, self._in_hand = self._emit, None
         self._recycle = self._rest = None
         self._emit(WorkerStarted(self._agent.name, process.child.pid, bool(spare) or None))
         end = End("reset")
@@ -339,6 +345,7 @@ class Worker:
                 end = await self._serve(process, task)
                 if end is not None:
                     return end
+                self._in_hand = process.on_line = None
                 life.has_served()
 
     async def _idle(self, process: AgentProcess, life: Service) -> "End | None":
@@ -365,6 +372,8 @@ class Worker:
         """Bring one task to its outcome and the context back; None: ready for the next."""
         agent, seat = self._agent, self._seat
         seat.current, seat.state = task, "busy"
+        self._in_hand = task.id, task.attempts + 1
+        process.on_line = self._around.yard.transcript(task.id)
         try:
             result = await self._attempt(process, task)
         except ProcessGoneError:
@@ -466,7 +475,7 @@ class Worker:
             task.settle(error)
             return
         if was_sent:
-            self._emit(TaskRetried(task.agent, task.id, task.attempts, error.code))
+            self._emit(TaskRetried(task.agent, error.code))
         self._agent.put_back(task, "waiting for the agent's new process")
 
     async def _attempt(self, process: AgentProcess, task: Task) -> TurnResult | None:
@@ -476,10 +485,11 @@ class Worker:
             task.doing.value = text
 
         task.started_at = trio.current_time()
-        task.pid, task.definition_hash = process.child.pid, self._digest
+        task.pid, task.worker = process.child.pid, self._seat.name
+        task.definition_hash = self._digest
         process.on_activity = doing
         doing("working")
-        self._emit(TaskStarted(self._agent.name, task.id, task.pid))
+        self._emit(TaskStarted(self._agent.name, task.pid))
         result: TurnResult | ProcessGoneError | None = None
         with trio.CancelScope() as until_settled:
             task.on_settled = until_settled.cancel

@@ -44,6 +44,8 @@ maximum = "100ms"
 
 [logs]
 max_size = "1GiB"
+max_age = "0s"
+total = "0B"
 """
 
 CEILINGS: Final = """

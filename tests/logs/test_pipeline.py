@@ -12,7 +12,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from supervisor.logs import open_log
+from supervisor.logs import Rotation, open_log
 
 Open = Callable[..., Any]
 
@@ -24,7 +24,7 @@ def log(tmp_path: Path) -> Iterator[Open]:
     handlers, level = root.handlers, root.level
 
     def opened(level: str = "info", max_bytes: int = 10**9, keep: int = 2) -> Any:
-        return open_log(tmp_path / "pool.jsonl", level, max_bytes, keep)
+        return open_log(tmp_path / "pool.jsonl", level, Rotation(max_bytes, keep=keep))
 
     yield opened
     for handler in root.handlers:

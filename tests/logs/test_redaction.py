@@ -127,3 +127,17 @@ def test_what_was_hidden_is_seen_to_be() -> None:
         "password": "[redacted]",
         "text": "key [redacted].",
     }
+
+
+@pytest.mark.parametrize("filler", ["x" * 6000, "a line\n" * 2000, "1, " * 3000, "token " * 2000])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-ant-abcdefgh",
+        'api_key="abcdefgh"',
+        '"Token": "abcdefgh"',
+        '{\\"secret\\": \\"abcdefgh\\"}',
+    ],
+)
+def test_no_secret_in_a_long_text_survives(filler: str, secret: str) -> None:
+    assert "abcdefgh" not in redact(f"{filler} {secret} {filler}")

@@ -1,6 +1,9 @@
 """A log as the pool writes it, for the tests to write."""
 
+import contextlib
+import gzip
 import json
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,8 +55,26 @@ class Log:
         """Rename every file as the pool does; the next line begins a new one."""
         count = len(list(self.path.parent.glob("pool.jsonl.*")))
         for number in range(count, 0, -1):
-            self.older(number).rename(self.older(number + 1))
+            for end in ("", ".gz"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.rename(f"{self.older(number)}{end}", f"{self.older(number + 1)}{end}")
         self.path.rename(self.older(1))
+
+    def compress(self, number: int) -> Path:
+        """Compress an older file as the pool does, which is thereby another one."""
+        plain = self.older(number)
+        packed = plain.with_name(f"{plain.name}.gz")
+        facts = plain.stat()
+        packed.write_bytes(gzip.compress(plain.read_bytes()))
+        os.utime(packed, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        plain.unlink()
+        return packed
+
+    def compress_all(self) -> None:
+        """Compress every older file that holds something, as the pool rotates no other."""
+        for number in range(1, len(list(self.path.parent.glob("pool.jsonl.*"))) + 1):
+            if self.older(number).exists() and self.older(number).stat().st_size:
+                self.compress(number)
 
     def remove(self) -> None:
         """Remove every file."""

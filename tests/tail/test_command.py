@@ -199,3 +199,36 @@ def test_a_date_is_a_time_in_the_zone_that_it_names_or_in_the_local_one(
 
 def test_a_span_longer_than_the_calendar_is_refused(log: Log, run: Run) -> None:
     assert run("--since", "99999999999w")[0] == 2
+
+
+def test_task_shows_only_what_is_known_to_be_of_that_task(log: Log, run: Run) -> None:
+    log.event("mine", task_id="t1", agent="scout")
+    log.event("other", task_id="t12", agent="scout")
+    log.event("nobodys", agent="scout")
+    log.raw("no json\n")
+
+    assert events(run("--json", "--task", "t1")[1]) == ["mine"]
+
+
+@pytest.mark.parametrize("wanted", ["grün", "l.te", "scout", 'reason="too late"', '"n": 7', "^{"])
+def test_grep_finds_what_stands_in_the_file_and_what_a_person_sees(
+    log: Log, run: Run, wanted: str
+) -> None:
+    log.event("e", reason="too late", agent="scout", colour="grün", n=7)
+    log.raw("something else\n")
+
+    assert events(run("--json", "--grep", wanted)[1]) == ["e"]
+
+
+def test_grep_finds_lines_that_are_no_json(log: Log, run: Run) -> None:
+    log.event("e")
+    log.raw("Fatal: something\n")
+
+    assert run("--json", "--grep", "Fatal")[1] == ["Fatal: something"]
+
+
+def test_what_is_no_regular_expression_is_refused(log: Log, run: Run) -> None:
+    status, _, said = run("--grep", "a(b")
+
+    assert status == 2
+    assert '"a(b" is no regular expression' in said

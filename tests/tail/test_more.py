@@ -198,7 +198,8 @@ def test_closing_it_closes_every_file(log: Log) -> None:
 
 
 steps = st.lists(
-    st.sampled_from(["event", "event", "half", "half\n", "rotate", "rename", "look"]), max_size=40
+    st.sampled_from(["event", "event", "half", "half\n", "rotate", "rename", "compress", "look"]),
+    max_size=40,
 )
 
 
@@ -207,7 +208,7 @@ steps = st.lists(
 def test_past_and_more_together_give_every_line_once(
     before: list[str], after: list[str], block: int, count: int
 ) -> None:
-    """Whatever is written, and whatever is renamed in between."""
+    """Whatever is written, and whatever is renamed and compressed in between."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(_tail, "BLOCK", block)
         log = Log(Path(folder))
@@ -229,6 +230,8 @@ def test_past_and_more_together_give_every_line_once(
                 unfinished = ""
             if step == "rotate":
                 log.raw("")
+            if step == "compress":
+                log.compress_all()
 
         for number, step in enumerate(before):
             play(step, number)

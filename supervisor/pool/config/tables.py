@@ -366,8 +366,16 @@ class LogsTable(Table):
     """What is too small is not written."""
     max_size: Size
     """Bytes of one file before the next begins."""
+    max_age: Duration
+    """Seconds from a file's first line after which the next begins; 0: any."""
     keep: Count
     """Older files that are kept."""
+    compress: Switch
+    """Older files, and transcripts, are compressed."""
+    total: Size
+    """Bytes of everything here together, half of it for the transcripts; 0: any."""
+    transcripts: Switch
+    """What goes to and comes from a CLI in a task is written down, a file a task."""
 
 
 class LedgerTable(Table):
