@@ -124,11 +124,16 @@ async def test_connections_that_say_nothing_keep_nobody_out(project: Project) ->
             await stream.aclose()
 
 
-async def test_the_pools_hello_tells_its_version_and_pid(project: Project) -> None:
+async def test_the_pools_hello_tells_its_version_pid_and_name(project: Project) -> None:
     async with project.connect():
         answer = await knock(project.place, hello_line(__version__, project.place.root, None))
         first: dict[str, Any] = json.loads(answer.split(b"\n")[0])
-        assert first == {"agent-pool": 1, "version": __version__, "pid": project.pool_pid()}
+        assert first == {
+            "agent-pool": 1,
+            "version": __version__,
+            "pid": project.pool_pid(),
+            "name": project.folder.name,
+        }
 
 
 async def test_a_connection_that_says_nothing_is_closed_in_time(
