@@ -1,11 +1,14 @@
 """What an orchestrator and its agents send, and what that costs: native sub-agents or the pool.
 
-    python -m benchmarks.tokens [--tasks 10 30] [--replies 400 50000] [--short] [--json]
+    python -m benchmarks.tokens [--tasks 10 30] [--replies 400 45000 50000] [--short] [--json]
 
 The orchestrator is the real CLI. It hands out its tasks one after the other: to sub-agents of its
 own (its tool Agent), or to an agent of the pool (its MCP tool `invoke`), which is the real CLI
 too. Every agent reads one file of 4 kB, then replies. The model of all of them is a script behind
 the tests' stand-in of the API on the loopback interface. Bytes are those that came in over HTTP.
+
+Above some 50,000 characters the CLI itself puts a sub-agent's reply in a file, and gives its model
+the first 2 kB: so replies of 45 and of 50 kB differ.
 
 The costs are modelled, not billed, and the model is printed with them: see `tests.loopback.cache`.
 Nothing is evicted from the modelled cache, though the real one forgets after minutes.
@@ -23,7 +26,7 @@ from typing import Any
 
 import trio
 
-from tests.claudecode.stage import BY_CONFIG, Stage
+from tests.claudecode.stage import BY_CONFIG, Claude, Stage, eventually
 from tests.client import Project
 from tests.loopback import LoopbackAPI, Request
 from tests.loopback.answers import SIDE_ANSWER, Answer
@@ -97,7 +100,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tasks", type=int, nargs="+", default=[10, 30], help="default: 10 30")
     parser.add_argument(
-        "--replies", type=int, nargs="+", default=[400, 50_000], help="bytes; default: 400 50000"
+        "--replies",
+        type=int,
+        nargs="+",
+        default=[400, 45_000, 50_000],
+        help="default: 400 45000 50000",
     )
     parser.add_argument("--short", action="store_true", help="3 tasks, replies of 50,000 bytes")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
@@ -137,9 +144,16 @@ def _run(way: Way, stage: Stage) -> None:
     (project.folder / "notes.txt").write_text(NOTES)
     flags = BY_CONFIG if way.pool else ("--strict-mcp-config", "--allowedTools", "Agent")
     with stage.claude(*flags) as claude:
+        if way.pool:
+            eventually(lambda: _connected(claude), "the orchestrator's connection to the pool")
         result = claude.task(ORDER, LIMIT_S)
     if result.get("result") != "done":
         raise SystemExit(f"{way.name}: the orchestrator ended with {result}")
+
+
+def _connected(claude: Claude) -> bool:
+    found = claude.ask("mcp_status")["response"]["mcpServers"]
+    return all(server["status"] == "connected" for server in found)
 
 
 class Script:
@@ -178,8 +192,9 @@ def is_orchestrators(request: Request) -> bool:
 
 def reply(size: int) -> str:
     """An agent's reply of that many bytes, in lines of 80."""
-    lines = (f"{n:6}: a finding, and what I would do about it ".ljust(79, ".") for n in range(size))
-    return "\n".join(line for line, _ in zip(lines, range(-(-size // 80)), strict=False))[:size]
+    numbers = range(-(-size // 80))
+    lines = (f"{n:6}: a finding, and what I would do about it ".ljust(79, ".") for n in numbers)
+    return "".join(f"{line}\n" for line in lines)[:size]
 
 
 def _read(request: Request) -> dict[str, Any]:
@@ -204,6 +219,9 @@ def _row(script: Script, requests: Sequence[Request]) -> Row:
             agents += tokens
             replies += 0 if answer.tool else answer.output_tokens
     last = [r for r in posts if r.is_task and is_orchestrators(r)][-1]
+    agent_turns = sum(r.is_task and not is_orchestrators(r) for r in posts)
+    if agent_turns != 2 * script.tasks:
+        raise SystemExit(f"{script.way.name}: {agent_turns} turns; {last.tool_results()[:1]}")
     return Row(
         way=script.way.name,
         tasks=script.tasks,

@@ -52,7 +52,7 @@ class LoopbackAPI:
     """
 
     def __init__(self, think: Callable[[Request], Answer] = answer_to) -> None:
-        """`think` is the model: it is asked in many threads, its ValueError is answered with 400."""
+        """`think` is the model: asked in many threads; its ValueError is answered with 400."""
         self.think = think
         self._requests: list[Request] = []
         self._failures: list[Exception] = []
