@@ -43,7 +43,6 @@ IN_FLIGHT = 2
 """Tasks an agent, where it is to be kept at work."""
 WAIT_FOR = 100
 """Tasks that one call of `wait` takes."""
-AGENTS_IN_BACKGROUND = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Amounts:
 
 
 FULL = Amounts(1_000, 10, (1, 8, 64), 1_024, 1_000, 10_000)
-SHORT = Amounts(20, 1, (1, 2), 20, 20, 50)
+SHORT = Amounts(20, 1, (1, 2), 20, 10, 20)
 
 
 def main() -> int:
@@ -76,11 +75,19 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     given = parser.parse_args()
     amounts = SHORT if given.short else FULL
-    found: dict[str, Any] = {"round_trips": _round_trips(amounts, given.tasks, given.real)}
-    if not given.real:
-        found["throughput"] = [_throughput(n, amounts.throughput) for n in amounts.agents]
-        found["background"] = _background(amounts.background)
-        found["memory"] = _memory(amounts.many)
+    count = given.tasks or amounts.tasks
+    with LoopbackAPI() if given.real else nullcontext() as api:
+        trips = {
+            "bare pipe, task and /clear": _piped(api, count),
+            "worker alone, in this process": _alone(api, count),
+        }
+        with _pool(1, api, ledger=False) as relay:
+            trips["invoke over MCP, no ledger"] = _invoked(relay, count)
+        with _pool(1 if given.real else max(amounts.agents), api) as relay:
+            trips["invoke over MCP"] = _invoked(relay, count)
+            more = {} if given.real else _at_work(relay, amounts)
+        trips["a process of its own a task"] = _fresh(api, amounts.fresh)
+    found = {"round_trips": _beside_the_first(trips), **more}
     if given.json:
         print(json.dumps(found, indent=2))
     else:
@@ -88,56 +95,45 @@ def main() -> int:
     return 0
 
 
-def _round_trips(amounts: Amounts, tasks: int | None, real: bool) -> list[dict[str, Any]]:
-    """One task after the other; times in milliseconds, `ratio` of the medians to the bare pipe."""
-    count = tasks or amounts.tasks
-    with LoopbackAPI() if real else nullcontext() as api:
-        rows = {
-            "bare pipe, task and /clear": _piped(api, count),
-            "worker alone, in this process": _alone(api, count),
-            "invoke over MCP, no ledger": _invoked(api, count, ledger=False),
-            "invoke over MCP": _invoked(api, count, ledger=True),
-            "a process of its own a task": _fresh(api, amounts.fresh),
-        }
-    floor = rows["bare pipe, task and /clear"][0]
+def _beside_the_first(trips: dict[str, tuple[float, float]]) -> list[dict[str, Any]]:
+    """Times in milliseconds, and the ratio of each median to that of the first."""
+    floor = next(iter(trips.values()))[0]
     return [
-        {
-            "way": way,
-            "median_ms": median * 1000,
-            "p99_ms": p99 * 1000,
-            "ratio": median / floor,
-        }
-        for way, (median, p99) in rows.items()
+        {"way": way, "median_ms": median * 1000, "p99_ms": p99 * 1000, "ratio": median / floor}
+        for way, (median, p99) in trips.items()
     ]
 
 
-def _throughput(agents: int, tasks: int) -> dict[str, float]:
+def _at_work(relay: "Relay", amounts: Amounts) -> dict[str, Any]:
+    """What one pool does, the most agents last, since their processes stay."""
+    *few, most = amounts.agents
+    throughput = [_throughput(relay, agents, amounts.throughput) for agents in few]
+    background = _background(relay, few[-1], amounts.background)
+    memory = _memory(relay, few[-1], amounts.many)
+    throughput.append(_throughput(relay, most, amounts.throughput))
+    return {"throughput": throughput, "background": background, "memory": memory}
+
+
+def _throughput(relay: "Relay", agents: int, tasks: int) -> dict[str, float]:
     """Every agent has its process; a task in hand and the next one in line."""
-    with _pool(agents) as relay:
-        relay.keep_at_work(agents, agents)
-        spent = relay.keep_at_work(agents, tasks)
+    relay.keep_at_work(agents, agents)
+    spent = relay.keep_at_work(agents, tasks)
     return {"agents": agents, "tasks": tasks, "tasks_per_s": tasks / spent}
 
 
-def _background(tasks: int) -> dict[str, float]:
+def _background(relay: "Relay", agents: int, tasks: int) -> dict[str, float]:
     """By `submit`, `wait` and `result`, each a call of its own."""
-    with _pool(AGENTS_IN_BACKGROUND) as relay:
-        relay.keep_at_work(AGENTS_IN_BACKGROUND, AGENTS_IN_BACKGROUND)
-        began = time.perf_counter()
-        ids = [
-            relay.call("submit", agent=f"bench-{n % AGENTS_IN_BACKGROUND}", task=TASK)[
-                "structuredContent"
-            ]["task_id"]
-            for n in range(tasks)
-        ]
-        submitted = time.perf_counter()
-        for at in range(0, tasks, WAIT_FOR):
-            relay.await_all(ids[at : at + WAIT_FOR])
-        ended = time.perf_counter()
-        for task_id in ids:
-            relay.call("result", task_id=task_id)
-        collected = time.perf_counter()
+    began = time.perf_counter()
+    ids = [relay.submit(f"bench-{n % agents}") for n in range(tasks)]
+    submitted = time.perf_counter()
+    for at in range(0, tasks, WAIT_FOR):
+        relay.await_all(ids[at : at + WAIT_FOR])
+    ended = time.perf_counter()
+    for task_id in ids:
+        relay.call("result", task_id=task_id)
+    collected = time.perf_counter()
     return {
+        "agents": agents,
         "tasks": tasks,
         "submit_s": submitted - began,
         "wait_s": ended - submitted,
@@ -145,15 +141,13 @@ def _background(tasks: int) -> dict[str, float]:
     }
 
 
-def _memory(tasks: int) -> dict[str, float]:
+def _memory(relay: "Relay", agents: int, tasks: int) -> dict[str, float]:
     """Resident memory of the pool's program, in bytes, after a tenth of the tasks and after all."""
-    with _pool(AGENTS_IN_BACKGROUND) as relay:
-        relay.keep_at_work(AGENTS_IN_BACKGROUND, AGENTS_IN_BACKGROUND)
-        start = relay.supervisor_bytes()
-        relay.keep_at_work(AGENTS_IN_BACKGROUND, tasks // 10)
-        tenth = relay.supervisor_bytes()
-        relay.keep_at_work(AGENTS_IN_BACKGROUND, tasks - tasks // 10)
-        end = relay.supervisor_bytes()
+    start = relay.supervisor_bytes()
+    relay.keep_at_work(agents, tasks // 10)
+    tenth = relay.supervisor_bytes()
+    relay.keep_at_work(agents, tasks - tasks // 10)
+    end = relay.supervisor_bytes()
     return {"tasks": tasks, "start_bytes": start, "tenth_bytes": tenth, "end_bytes": end}
 
 
@@ -261,14 +255,12 @@ async def _served(project: Project, env: Mapping[str, str], count: int) -> tuple
     return _figures(spent[1:])
 
 
-def _invoked(api: LoopbackAPI | None, count: int, *, ledger: bool) -> tuple[float, float]:
-    with _pool(1, api, ledger=ledger) as relay:
+def _invoked(relay: "Relay", count: int) -> tuple[float, float]:
+    def once() -> None:
+        relay.call("invoke", agent="bench-0", task=TASK)
 
-        def once() -> None:
-            relay.call("invoke", agent="bench-0", task=TASK)
-
-        once()
-        return _timed(count, once)
+    once()
+    return _timed(count, once)
 
 
 class Relay:
@@ -286,6 +278,11 @@ class Relay:
     def call(self, tool: str, **arguments: object) -> dict[str, Any]:
         """Call a tool; an error ends the benchmark."""
         return _checked(self._client.call(tool, arguments))
+
+    def submit(self, agent: str) -> str:
+        """Hand over a task, for the background; its id."""
+        answer = self.call("submit", agent=agent, task=TASK)
+        return str(answer["structuredContent"]["task_id"])
 
     def await_all(self, ids: list[str]) -> None:
         """Wait until these tasks have ended."""
@@ -361,8 +358,8 @@ def _print(found: dict[str, Any]) -> None:
     if "background" in found:
         row = found["background"]
         print(
-            f"{row['tasks']} tasks in the background: submitted in {row['submit_s']:.2f} s, "
-            f"awaited {row['wait_s']:.2f} s more, results in {row['result_s']:.2f} s"
+            f"{row['tasks']} background tasks, {row['agents']} agents: "
+            f"submitted in {row['submit_s']:.2f} s, awaited {row['wait_s']:.2f} s more, results in {row['result_s']:.2f} s"
         )
     if "memory" in found:
         row = found["memory"]
