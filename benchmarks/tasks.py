@@ -359,7 +359,8 @@ def _print(found: dict[str, Any]) -> None:
         row = found["background"]
         print(
             f"{row['tasks']} background tasks, {row['agents']} agents: "
-            f"submitted in {row['submit_s']:.2f} s, awaited {row['wait_s']:.2f} s more, results in {row['result_s']:.2f} s"
+            f"submitted in {row['submit_s']:.2f} s, "
+            f"awaited {row['wait_s']:.2f} s more, results in {row['result_s']:.2f} s"
         )
     if "memory" in found:
         row = found["memory"]

@@ -15,6 +15,7 @@ Nothing is evicted from the modelled cache, though the real one forgets after mi
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
@@ -111,16 +112,15 @@ def main() -> int:
     given = parser.parse_args()
     if given.short:
         given.tasks, given.replies = [3], [50_000]
-    rows = [
-        _measured(way, tasks, size)
-        for tasks in given.tasks
-        for size in given.replies
-        for way in WAYS
-    ]
+    rows: list[Row] = []
+    if not given.json:
+        _print_head()
+    for tasks, size, way in itertools.product(given.tasks, given.replies, WAYS):
+        rows.append(_measured(way, tasks, size))
+        if not given.json:
+            _print(rows[-1], rows)
     if given.json:
         print(json.dumps({"model": MODEL, "rows": [_as_json(row, rows) for row in rows]}, indent=2))
-    else:
-        _print(rows)
     return 0
 
 
@@ -256,24 +256,28 @@ def _saveable(row: Row) -> float:
     return row.units - row.reply_units
 
 
-def _print(rows: Sequence[Row]) -> None:
+def _print_head() -> None:
     print(f"Claude Code {DEFAULT_VERSION}; the model is a script, on the loopback interface")
     print(MODEL)
     print("without replies: without the output tokens of the replies, the same in every way")
-    for row in rows:
-        if row.way == NATIVE.name:
-            print(f"\n{row.tasks} tasks, replies of {row.reply_bytes:,} bytes")
-            print(
-                f"{'way':<28}{'result B':>9}{'requests':>9}{'sent kB':>9}{'ratio':>7}"
-                f"{'orchestr.':>11}{'agents':>11}{'units':>11}{'ratio':>7}{'without replies':>17}"
-            )
-        native = _native(row, rows)
+
+
+def _print(row: Row, rows: Sequence[Row]) -> None:
+    """Each as soon as it is there: all of them take minutes."""
+    if row.way == NATIVE.name:
+        print(f"\n{row.tasks} tasks, replies of {row.reply_bytes:,} bytes")
         print(
-            f"{row.way:<28}{row.result_bytes:>9,}{row.requests:>9}{row.sent_bytes / 1000:>9,.0f}"
-            f"{row.sent_bytes / native.sent_bytes:>7.2f}{row.orchestrator_units:>11,.0f}"
-            f"{row.agent_units:>11,.0f}{row.units:>11,.0f}{row.units / native.units:>7.2f}"
-            f"{_saveable(row) / _saveable(native):>17.2f}"
+            f"{'way':<28}{'result B':>9}{'requests':>9}{'sent kB':>9}{'ratio':>7}"
+            f"{'orchestr.':>11}{'agents':>11}{'units':>11}{'ratio':>7}{'without replies':>17}"
         )
+    native = _native(row, rows)
+    print(
+        f"{row.way:<28}{row.result_bytes:>9,}{row.requests:>9}{row.sent_bytes / 1000:>9,.0f}"
+        f"{row.sent_bytes / native.sent_bytes:>7.2f}{row.orchestrator_units:>11,.0f}"
+        f"{row.agent_units:>11,.0f}{row.units:>11,.0f}{row.units / native.units:>7.2f}"
+        f"{_saveable(row) / _saveable(native):>17.2f}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
