@@ -30,6 +30,7 @@ from tests.loopback.requests import Request
 MAX_BODY_BYTES: Final = 96 * 1024 * 1024
 MAX_CONNECTIONS: Final = 256
 KEPT_HEADERS: Final = (
+    "content-length",
     "user-agent",
     "anthropic-version",
     "anthropic-beta",
@@ -50,7 +51,9 @@ class LoopbackAPI:
     when the server itself had failed, unless another exception is on its way.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, think: Callable[[Request], Answer] = answer_to) -> None:
+        """`think` is the model: asked in many threads; its ValueError is answered with 400."""
+        self.think = think
         self._requests: list[Request] = []
         self._failures: list[Exception] = []
         self._changed = threading.Condition()
@@ -236,7 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _messages(self, request: Request) -> None:
         try:
-            answer = answer_to(request)
+            answer = self.server.api.think(request)
         except ValueError as error:
             self._send_json(400, error_body(400, f"loopback: {error}"))
             return
