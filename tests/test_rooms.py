@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE: Final = Path(__file__).resolve().parents[1] / "supervisor"
 MODULES: Final = sorted(PACKAGE.rglob("*.py"))
-BOTTOM: Final = ("tree", "process", "protocol", "agents", "logs")
+BOTTOM: Final = ("tree", "process", "protocol", "agents", "ledger", "logs")
 ALLOWED: Final = {
     "cli": {"frontend", "pool", *BOTTOM, "guardian", "place", "reaper", "relay"},
     "frontend": {"pool", "place"},
