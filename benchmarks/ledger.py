@@ -171,6 +171,7 @@ def _fill(folder: Path, tasks: int) -> float:
     chance, now = random.Random(1), float(int(time.time()))
     files = ReplyFiles(folder / "replies")
     connection = open_writer(folder / "ledger.sqlite", 5)
+    connection.execute("PRAGMA cache_size = -100000")  # it is only to be there soon
     connection.execute("BEGIN IMMEDIATE")
     for number in range(1, tasks + 1):
         at = now - WEEK_S + WEEK_S * number / (tasks + 1)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from supervisor.ledger._encoding import unbind
+from supervisor.ledger._figures import DAY, HOUR
 from supervisor.ledger._replies import ReplyFiles
 
-_DAY_S: Final = 86_400.0
 _STEP_TASKS: Final = 200
 _STEP_PAGES: Final = 2_000
 _FREE_PAGES: Final = 2_000
@@ -24,11 +24,11 @@ _KEPT: Final = "ended_at IS NOT NULL AND text_kept + reply_kept > 0"
 class Retention:
     """What is kept of ended tasks."""
 
-    texts_for_s: float = 14 * _DAY_S
+    texts_for_s: float = 14 * DAY
     """Seconds after a task's end for which its text and its reply are kept."""
     texts_bytes: int = 1024**3
     """Bytes that the texts and replies of all ended tasks may take; the oldest go first."""
-    rows_for_s: float = 90 * _DAY_S
+    rows_for_s: float = 90 * DAY
     """Seconds after a task's end for which its record, and what stats tell of it, are kept."""
 
 
@@ -139,8 +139,11 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 
 def _drop_figures(connection: sqlite3.Connection, before: float) -> None:
-    for table in ("figure", "duration"):
-        connection.execute(f"DELETE FROM {table} WHERE start + span <= ?", (before,))
+    for span in (HOUR, DAY):
+        for table in ("figure", "duration"):
+            # In words that the key of the table is known by.
+            old = f"DELETE FROM {table} WHERE span = ? AND start <= ?"
+            connection.execute(old, (span, before - span))
 
 
 def _delete(connection: sqlite3.Connection, tables: tuple[str, ...], numbers: list[int]) -> None:
