@@ -72,7 +72,7 @@ def write(connection: sqlite3.Connection, files: ReplyFiles, change: Change) -> 
     record = change.record
     if record.state == "ended":
         _count(connection, record)
-        if record.keep_text == "while_open":
+        if not record.keeps_text:
             _drop_text(connection, record.number)
     who = record.number, record.id
     if change.reply is None:

@@ -20,7 +20,7 @@ _ADVICE: Final[dict[Trouble, str]] = {
     "full": "make room on its disk, or raise the quota or the size limit",
     "locked": "end the other program that has it open",
     "missing": "put it back, or start the program anew: that makes a new one",
-    "failed": "see whether its disk is well",
+    "failed": "see whether its disk is well and has room, and whether the size of files is limited",
     "closed": "nothing more is written",
 }
 

@@ -49,6 +49,13 @@ _DEFAULT = Settings()
 
 
 @dataclass(frozen=True, slots=True)
+class _Connections:
+    writing: sqlite3.Connection
+    reading: sqlite3.Connection
+    last_number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupted:
     """What an earlier program has left open."""
 
@@ -81,16 +88,17 @@ class Ledger(Questions, trio.abc.AsyncResource):
         path: Path,
         files: ReplyFiles,
         settings: Settings,
-        writing: sqlite3.Connection,
-        reading: sqlite3.Connection,
+        connections: "_Connections",
     ) -> None:
         """For `Ledger.open`."""
         retry_s = settings.first_retry_s, settings.longest_retry_s
-        self._writer = Writer(writing, path, files, self._tried, settings.sync_every_s, retry_s)
-        super().__init__(path, reading, files, Memory(self._writer.put))
+        self._writer = Writer(
+            connections.writing, path, files, self._tried, settings.sync_every_s, retry_s
+        )
+        super().__init__(path, connections.reading, files, Memory(self._writer.put))
         self._files = files
         self._settings = settings
-        self._last_number = _records.last_number(reading)
+        self._last_number = connections.last_number
 
     @classmethod
     async def open(cls, path: Path, replies: Path, settings: Settings = Settings()) -> "Ledger":
@@ -106,8 +114,8 @@ class Ledger(Questions, trio.abc.AsyncResource):
         Raises:
             LedgerError: the file cannot be used; it is as it was.
         """
-        writing, reading = await trio.to_thread.run_sync(_connect, path, settings.busy_timeout_s)
-        return cls(path, ReplyFiles(replies), settings, writing, reading)
+        connections = await trio.to_thread.run_sync(_connect, path, settings.busy_timeout_s)
+        return cls(path, ReplyFiles(replies), settings, connections)
 
     @staticmethod
     def set_aside(path: Path, replies: Path | None = None) -> Path:
@@ -136,10 +144,12 @@ class Ledger(Questions, trio.abc.AsyncResource):
         return moved
 
     async def aclose(self) -> None:
-        """Write what is left, and close the file. Not cancellable.
+        """Write what is left, and close the file; once more does nothing. Not cancellable.
 
         What cannot be written is lost; `unwritten` says of how many tasks.
         """
+        if self._closed:
+            return
         self._closed = True
         with trio.CancelScope(shield=True):
             await self._writer.close()
@@ -174,7 +184,7 @@ class Ledger(Questions, trio.abc.AsyncResource):
             raise ValueError(f"{record.id} is not new: {record}")
         self._last_number += 1
         record = replace(record, number=self._last_number, text_bytes=size_of(text))
-        kept = None if record.keep_text == "never" else text
+        kept = text if record.keeps_text else None
         live = self._memory.add(Live(record, is_new=True, text=kept))
         self._memory.changed(live, record)
         batch = live.batch
@@ -391,16 +401,27 @@ class Ledger(Questions, trio.abc.AsyncResource):
         else:
             for change in batch.changes.values():
                 self._memory.put_back(change)
-        problem = self.problem.value
-        if problem is None or problem.trouble != "damaged":
+        if not self._is_known(batch.error):
             self.problem.value = batch.error
         batch.done.set()
 
+    def _is_known(self, error: LedgerError | None) -> bool:
+        """Whoever watches `problem` is told once of each; and damage does not go away."""
+        problem = self.problem.value
+        return problem is not None and (problem.trouble == "damaged" or str(problem) == str(error))
 
-def _connect(path: Path, busy_timeout_s: float) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+
+def _connect(path: Path, busy_timeout_s: float) -> "_Connections":
     writing = open_writer(path, busy_timeout_s)
     try:
-        return writing, open_reader(path)
-    except BaseException:
+        reading = open_reader(path)
+        try:
+            return _Connections(writing, reading, _records.last_number(reading))
+        except BaseException:
+            reading.close()
+            raise
+    except BaseException as error:
         writing.close()
+        if isinstance(error, sqlite3.Error):
+            raise from_sqlite(path, error) from error
         raise

@@ -74,6 +74,9 @@ class Questions:
         Raises:
             LedgerError: it cannot be read.
         """
+        live = self._memory.get(task_id)
+        if live is not None and not live.record.keeps_text:
+            return None  # though it may not have been taken away yet
         return await self._read(partial(_replies.read_text, task_id=task_id))
 
     async def reply_of(self, task_id: str) -> str | None:
@@ -85,7 +88,8 @@ class Questions:
         live = self._memory.get(task_id)
         if live is not None and live.reply is not None:
             return live.reply
-        return await self._read(partial(_replies.read_reply, files=self._files, task_id=task_id))
+        read = partial(_replies.read_reply, files=self._files, task_id=task_id)
+        return await self._read_reply(read)
 
     async def reply_part(
         self, task_id: str, number: int, part_bytes: int = PART_BYTES
@@ -105,8 +109,8 @@ class Questions:
         live = self._memory.get(task_id)
         if live is not None and live.reply is not None:
             return _replies.part_of(live.reply, number, part_bytes)
-        read = partial(_replies.read_reply_part, files=self._files, task_id=task_id, number=number)
-        return await self._read(partial(read, part_bytes=part_bytes))
+        read = partial(_replies.read_reply_part, files=self._files, task_id=task_id)
+        return await self._read_reply(partial(read, number=number, part_bytes=part_bytes))
 
     async def tasks(
         self, wanted: TaskFilter = _ALL, *, limit: int = 50, before: str | None = None
@@ -133,7 +137,7 @@ class Questions:
         *,
         since: float = 0.0,
         agent: str | None = None,
-        limit: int = 100,
+        limit: int = 50,
     ) -> tuple[Stats, ...]:
         """Figures over the tasks that ended at `since` or later.
 
@@ -185,6 +189,15 @@ class Questions:
             return await trio.to_thread.run_sync(work, limiter=self._one_at_a_time)
         except sqlite3.Error as error:
             raise from_sqlite(self.path, error) from error
+
+    async def _read_reply(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._read(query)
+        except LedgerError as error:
+            if error.trouble != "missing":
+                raise
+        # Its file may have been pruned since its record was read: then the record says so now.
+        return await self._read(query)
 
     async def _close_reader(self) -> None:
         await trio.to_thread.run_sync(self._reading.close, limiter=self._one_at_a_time)

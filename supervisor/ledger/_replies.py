@@ -3,13 +3,13 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from supervisor.ledger._encoding import decode, encode, unbind
-from supervisor.ledger._errors import from_system
+from supervisor.ledger._errors import LedgerError, from_system
 
 PART_BYTES: Final = 16_000
 """Size of a part of a reply, where nothing else is asked for."""
@@ -108,33 +108,24 @@ class ReplyFiles:
             raise from_system(path, error) from error
         return str(path)
 
-    def read(self, path: str) -> bytes:
-        """The whole file.
+    def read(self, path: str, size: int) -> bytes:
+        """The whole file, which was written with that size.
 
         Raises:
-            LedgerError: it cannot be read.
+            LedgerError: it cannot be read, or has another size.
         """
-        try:
-            return Path(path).read_bytes()
-        except OSError as error:
-            raise from_system(path, error) from error
+        with _opened(path, size) as fd:
+            return _pread(fd, 0, size)
 
-    def read_part(self, path: str, number: int, part_bytes: int) -> ReplyPart:
-        """One part of the file.
+    def read_part(self, path: str, size: int, number: int, part_bytes: int) -> ReplyPart:
+        """One part of the file, which was written with that size.
 
         Raises:
-            LedgerError: it cannot be read.
+            LedgerError: it cannot be read, or has another size.
             ValueError: it has no such part.
         """
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                size = os.fstat(fd).st_size
-                return cut(lambda a, b: _pread(fd, a, b), size, number, part_bytes)
-            finally:
-                os.close(fd)
-        except OSError as error:
-            raise from_system(path, error) from error
+        with _opened(path, size) as fd:
+            return cut(lambda start, end: _pread(fd, start, end), size, number, part_bytes)
 
     def remove(self, path: str) -> None:
         """Remove the file, if it is there."""
@@ -171,9 +162,9 @@ def read_reply(connection: sqlite3.Connection, files: ReplyFiles, task_id: str) 
     Raises:
         LedgerError: its file cannot be read.
     """
-    path, content = _find_reply(connection, task_id)
+    path, size, content = _find_reply(connection, task_id)
     if path is not None:
-        return decode(files.read(path))
+        return decode(files.read(path, size))
     return None if content is None else decode(content)
 
 
@@ -186,21 +177,40 @@ def read_reply_part(
         LedgerError: its file cannot be read.
         ValueError: there is no such part.
     """
-    path, content = _find_reply(connection, task_id)
+    path, size, content = _find_reply(connection, task_id)
     if path is not None:
-        return files.read_part(path, number, part_bytes)
+        return files.read_part(path, size, number, part_bytes)
     if content is None:
         return None
     return cut(lambda start, end: content[start:end], len(content), number, part_bytes)
 
 
-def _find_reply(connection: sqlite3.Connection, task_id: str) -> tuple[str | None, bytes | None]:
-    """The file of a reply, or its bytes, or neither."""
+def _find_reply(
+    connection: sqlite3.Connection, task_id: str
+) -> tuple[str | None, int, bytes | None]:
+    """The file of a reply and its size, or its bytes, or neither."""
     row = connection.execute(
-        "SELECT reply_path, content FROM task LEFT JOIN reply USING (number) WHERE id = ?",
+        "SELECT reply_path, reply_kept, content FROM task LEFT JOIN reply USING (number) "
+        "WHERE id = ?",
         (task_id,),
     ).fetchone()
-    return (None, None) if row is None else (unbind(row[0]), row[1])
+    return (None, 0, None) if row is None else (unbind(row[0]), row[1], row[2])
+
+
+@contextmanager
+def _opened(path: str, size: int) -> Iterator[int]:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            found = os.fstat(fd).st_size
+            if found != size:
+                # It was edited, or power was lost before it was on the disk.
+                raise LedgerError("failed", path, f"it has {found} bytes, {size} were written")
+            yield fd
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise from_system(path, error) from error
 
 
 def _pread(fd: int, start: int, end: int) -> bytes:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from supervisor.ledger._encoding import unbind
+from supervisor.ledger._figures import DAY, HOUR
 from supervisor.ledger._replies import ReplyFiles
 
-_DAY_S: Final = 86_400.0
 _STEP_TASKS: Final = 200
 _STEP_PAGES: Final = 2_000
 _FREE_PAGES: Final = 2_000
@@ -24,11 +24,11 @@ _KEPT: Final = "ended_at IS NOT NULL AND text_kept + reply_kept > 0"
 class Retention:
     """What is kept of ended tasks."""
 
-    texts_for_s: float = 14 * _DAY_S
+    texts_for_s: float = 14 * DAY
     """Seconds after a task's end for which its text and its reply are kept."""
     texts_bytes: int = 1024**3
     """Bytes that the texts and replies of all ended tasks may take; the oldest go first."""
-    rows_for_s: float = 90 * _DAY_S
+    rows_for_s: float = 90 * DAY
     """Seconds after a task's end for which its record, and what stats tell of it, are kept."""
 
 
@@ -125,18 +125,25 @@ def _excess(connection: sqlite3.Connection, texts_bytes: int) -> list[Any]:
 
 def _shrink(connection: sqlite3.Connection) -> int:
     """Give some pages without content back to the disk; returns how many bytes that were."""
-    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-    pages = min(free - _FREE_PAGES, _STEP_PAGES)
-    if pages <= 0:
+    free = _pragma(connection, "freelist_count")
+    if free <= _FREE_PAGES:
         return 0
-    # It yields a row for each page, and goes on only as these are fetched.
-    connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
-    return int(pages * connection.execute("PRAGMA page_size").fetchone()[0])
+    pages = min(free - _FREE_PAGES, _STEP_PAGES)
+    # As a script: `execute` would stop after the first page.
+    connection.executescript(f"PRAGMA incremental_vacuum({pages})")
+    return (free - _pragma(connection, "freelist_count")) * _pragma(connection, "page_size")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def _drop_figures(connection: sqlite3.Connection, before: float) -> None:
-    for table in ("figure", "duration"):
-        connection.execute(f"DELETE FROM {table} WHERE start + span <= ?", (before,))
+    for span in (HOUR, DAY):
+        for table in ("figure", "duration"):
+            # In words that the key of the table is known by.
+            old = f"DELETE FROM {table} WHERE span = ? AND start <= ?"
+            connection.execute(old, (span, before - span))
 
 
 def _delete(connection: sqlite3.Connection, tables: tuple[str, ...], numbers: list[int]) -> None:

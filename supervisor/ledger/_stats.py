@@ -152,7 +152,7 @@ class Asked:
     """Tasks that ended then or later, seconds since the epoch."""
     agent: str | None = None
     """Tasks of this one; None: of all."""
-    limit: int = 100
+    limit: int = 50
     """How many rows at most."""
 
     def fits(self, figures: Figures) -> bool:

@@ -162,3 +162,9 @@ class TaskRecord:
     def attempt_is_open(self) -> bool:
         """A process has it, or is not known to have let go of it."""
         return bool(self.attempts) and self.attempts[-1].ended_at is None
+
+    @property
+    def keeps_text(self) -> bool:
+        """Its text is kept, as far as the task itself goes."""
+        is_open = self.state != "ended"
+        return self.keep_text == "always" or (self.keep_text == "while_open" and is_open)

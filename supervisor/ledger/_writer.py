@@ -154,7 +154,7 @@ class Writer:
                 wait_s = self._due_in_s()
                 self._wakeup.wait(None if wait_s == math.inf else wait_s)
             batch = None
-            if self._is_due() or self._closing:
+            if self._due_in_s() < math.inf and (self._is_due() or self._closing):
                 batch, self._batch = self._batch, Batch()
             jobs = list(self._jobs)
             self._jobs.clear()
@@ -188,10 +188,11 @@ class Writer:
         self._tell(self._tried, batch)
 
     def _wait_longer(self, error: LedgerError) -> None:
-        first_s, longest_s = self._retry_s
-        wait_s = min(first_s * 2 ** min(self._failures, 30), longest_s)
         self._failures += 1
-        self._try_at = math.inf if error.trouble == "damaged" else time.monotonic() + wait_s
+        wait_s = (
+            math.inf if error.trouble == "damaged" else wait_after(self._failures, self._retry_s)
+        )
+        self._try_at = time.monotonic() + wait_s
 
     def _write(self, batch: Batch) -> None:
         self._check_place()
@@ -228,3 +229,9 @@ class Writer:
     def _tell(self, function: Callable[..., object], *args: object) -> None:
         with suppress(trio.RunFinishedError):  # then nobody is left who would want to know
             self._token.run_sync_soon(partial(function, *args))
+
+
+def wait_after(failures: int, retry_s: tuple[float, float]) -> float:
+    """Seconds to wait after so many failures in a row, given the first wait and the longest."""
+    first_s, longest_s = retry_s
+    return min(first_s * 2.0 ** min(failures - 1, 100), longest_s)

@@ -22,11 +22,11 @@ CONVENTION = (
 )
 """What a definition may say, for its agent to write summaries."""
 
-SUMMARY_LIMIT = 4_000
+SUMMARY_LIMIT = 2_000
 """Characters of a summary; a longer one is no summary."""
 
-HEAD = 1_200
-TAIL = 800
+HEAD = 1_100
+TAIL = 700
 """Characters of the first and of the last lines, where there is no summary."""
 
 PART = 30_000
@@ -36,7 +36,7 @@ _BLOCK = re.compile(r"^[ \t]*<summary>[ \t]*\n?(.*?)</summary>[ \t]*$", re.DOTAL
 
 
 def digest(reply: str, path: str | None, task_id: str) -> str:
-    """What the caller gets: 4,000 characters of summary, or 2,000 of excerpts, and 300 of ours.
+    """What the caller gets: 2,000 characters of summary, or 1,800 of excerpts, and 300 of ours.
 
     Args:
         reply: the whole reply.

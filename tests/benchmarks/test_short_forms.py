@@ -66,3 +66,11 @@ def test_a_full_reply_reaches_the_orchestrators_model_whole(tokens: dict[str, An
     full = tokens["pool, full replies"]
 
     assert full["result_bytes"] == full["reply_bytes"]
+
+
+def test_the_ledger_is_measured_beside_bare_sqlite() -> None:
+    values = {row["name"]: row["value"] for row in run("ledger")["rows"]}
+
+    assert all(value >= 0 for value in values.values())
+    assert any(name.startswith("floor") for name in values)
+    assert any(name.startswith("stats") for name in values)
