@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+JOBS ?= 4
 
 .PHONY: demo test lint types clean lock
 
 demo: $(READY)
 	@$(BIN)/agent-pool demo
 
+# Most tests wait for processes most of the time: more of them at once than there are cores.
 test: $(READY) lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -19,6 +19,9 @@ FOREIGN_INIT: Final = "# Supervisor package\n"
 TIMEOUT_S: Final = 60
 
 
+pytestmark = pytest.mark.xdist_group("wheel")
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import trio
@@ -78,7 +78,12 @@ async def run_clean(scene: Scene) -> Weather:
     return await scene.weather(quiet)
 
 
-@pytest.fixture(scope="session", params=SEEDS)
+def on_one_worker(seed: int) -> Any:
+    """All that look at one storm run where it has been carried out."""
+    return pytest.param(seed, marks=pytest.mark.xdist_group(f"storm {seed}"))
+
+
+@pytest.fixture(scope="session", params=map(on_one_worker, SEEDS))
 def storm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Aftermath:
     """The storm of one seed, carried out."""
     return trio.run(carry_out, tmp_path_factory.mktemp("c"), request.param)

@@ -7,6 +7,8 @@ import pytest
 
 from tests.claudecode.stage import BY_CONFIG, Claude, Stage, init_of, invoke
 
+pytestmark = pytest.mark.xdist_group("claude as configured")
+
 
 @pytest.fixture(scope="module")
 def claude(shared: Stage) -> Iterator[Claude]:

@@ -75,6 +75,9 @@ async def start_pool(project: Project) -> None:
         assert crashed["isError"]
 
 
+pytestmark = pytest.mark.xdist_group("hook")
+
+
 @pytest.fixture(scope="module")
 def hook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hook]:
     """The pool runs. Its agents: one of the project, one of the user, a broken and a down one."""

@@ -15,6 +15,9 @@ from tests.client import LIMIT_S
 TOOL = "mcp__plugin_agent-pool_agent-pool__invoke"
 
 
+pytestmark = pytest.mark.xdist_group("claude with the plugin")
+
+
 @pytest.fixture(scope="module")
 def claude(shared: Stage) -> Iterator[Claude]:
     """The Claude Code that the gentle tests share; it has the plugin."""

@@ -9,7 +9,7 @@ import os
 import re
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -31,7 +31,12 @@ ASKED_FOR: Final = (
 )
 
 
-@pytest.fixture(scope="module", params=ASKED_FOR)
+def on_one_worker(version: str) -> Any:
+    """All that use one version's pool run where it is."""
+    return pytest.param(version, marks=pytest.mark.xdist_group(f"version {version}"))
+
+
+@pytest.fixture(scope="module", params=map(on_one_worker, ASKED_FOR))
 def version(request: pytest.FixtureRequest) -> str:
     """A version of the real CLI; all of them where AGENT_POOL_TEST_ALL_VERSIONS=1 asks for it."""
     given: str = request.param
