@@ -135,3 +135,8 @@ def test_what_an_mcp_client_waits_for_and_what_stays_small_loads_nothing_heavy(m
     loaded = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
 
     assert not set(loaded.stdout.split()) & set(HEAVY)
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if room_of(p) == "pool"], ids=name_of)
+def test_the_pool_sees_processes_through_the_seam_alone(path: Path) -> None:
+    assert "supervisor.process.Child" not in set(imported(path))

@@ -74,3 +74,14 @@ def test_the_ledger_is_measured_beside_bare_sqlite() -> None:
     assert all(value >= 0 for value in values.values())
     assert any(name.startswith("floor") for name in values)
     assert any(name.startswith("stats") for name in values)
+
+
+@pytest.mark.parametrize("words", [("processes",), ("agents",), ("agents", "--real")])
+def test_processes_and_agents_are_measured(words: tuple[str, ...], real_cli: RealCLI) -> None:
+    command = [sys.executable, "-m", f"benchmarks.{words[0]}", "--short", *words[1:]]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) > 3
