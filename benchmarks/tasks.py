@@ -76,14 +76,16 @@ def main() -> int:
     given = parser.parse_args()
     amounts = SHORT if given.short else FULL
     count = given.tasks or amounts.tasks
+    # As many definitions with the ledger as without it, so that the ledger alone differs.
+    agents = 1 if given.real else max(amounts.agents)
     with LoopbackAPI() if given.real else nullcontext() as api:
         trips = {
             "bare pipe, task and /clear": _piped(api, count),
             "worker alone, in this process": _alone(api, count),
         }
-        with _pool(1, api, ledger=False) as relay:
+        with _pool(agents, api, ledger=False) as relay:
             trips["invoke over MCP, no ledger"] = _invoked(relay, count)
-        with _pool(1 if given.real else max(amounts.agents), api) as relay:
+        with _pool(agents, api) as relay:
             trips["invoke over MCP"] = _invoked(relay, count)
             more = {} if given.real else _at_work(relay, amounts)
         trips["a process of its own a task"] = _fresh(api, amounts.fresh)
