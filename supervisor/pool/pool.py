@@ -115,6 +115,7 @@ class Pool:
         self._config_error: ConfigError | None = None
         self._config_signature: object = None
         self._loaded = self._first_config()
+        self._roles: dict[str, tuple[tuple[object, ...], Role]] = {}
         self._agents: dict[str, Agent] = {}
         self._workers: dict[Seat, Worker] = {}
         self._book = TaskBook()
@@ -198,8 +199,19 @@ class Pool:
         return self._catalogue
 
     def _role(self, definition: AgentDefinition) -> Role:
-        trusted = is_trusted(self.root, self._environ)
-        return role(definition, self.config, self.root, trusted)
+        """The definition as it is started here; made anew only where something has changed."""
+        trusted, config = self._catalogue.trusted, self.config
+        known = self._roles.get(definition.name)
+        if (
+            known is not None
+            and known[0] is definition
+            and known[1] is config
+            and known[2] is trusted
+        ):
+            return known[3]
+        made = role(definition, config, self.root, trusted)
+        self._roles[definition.name] = definition, config, trusted, made
+        return made
 
     def _first_config(self) -> Loaded:
         self._config_signature = self._files.signature()
