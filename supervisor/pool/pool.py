@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,21 @@ SHOWN = 200
 """Characters of a name that are repeated in an error."""
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A role, and what it was made of."""
+
+    definition: AgentDefinition
+    config: Config
+    trusted: bool
+    role: Role
+
+    def is_of(self, definition: AgentDefinition, config: Config, trusted: bool) -> bool:
+        """Whether it was made of the very same."""
+        same = self.definition is definition and self.config is config
+        return same and self.trusted is trusted
+
+
 class Pool:
     """One project's agents. `children` go below the root; call the rest from the same Trio run."""
 
@@ -115,7 +131,7 @@ class Pool:
         self._config_error: ConfigError | None = None
         self._config_signature: object = None
         self._loaded = self._first_config()
-        self._roles: dict[str, tuple[tuple[object, ...], Role]] = {}
+        self._roles: dict[str, _Made] = {}
         self._agents: dict[str, Agent] = {}
         self._workers: dict[Seat, Worker] = {}
         self._book = TaskBook()
@@ -200,18 +216,12 @@ class Pool:
 
     def _role(self, definition: AgentDefinition) -> Role:
         """The definition as it is started here; made anew only where something has changed."""
-        trusted, config = self._catalogue.trusted, self.config
+        config, trusted = self.config, self._catalogue.trusted
         known = self._roles.get(definition.name)
-        if (
-            known is not None
-            and known[0] is definition
-            and known[1] is config
-            and known[2] is trusted
-        ):
-            return known[3]
-        made = role(definition, config, self.root, trusted)
-        self._roles[definition.name] = definition, config, trusted, made
-        return made
+        if known is None or not known.is_of(definition, config, trusted):
+            made = role(definition, config, self.root, trusted)
+            known = self._roles[definition.name] = _Made(definition, config, trusted, made)
+        return known.role
 
     def _first_config(self) -> Loaded:
         self._config_signature = self._files.signature()
