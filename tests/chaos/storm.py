@@ -381,9 +381,10 @@ def _name(process: psutil.Process) -> str:
 
 
 def _descriptors(pid: int) -> tuple[str, ...]:
+    """What is open, but for what the memory governor keeps open of processes: these come and go."""
     folder = Path(f"/proc/{pid}/fd")
     found: list[str] = []
     for entry in folder.iterdir():
         with suppress(FileNotFoundError):
             found.append(re.sub(r"\d+", "", os.readlink(entry)))
-    return tuple(sorted(found))
+    return tuple(sorted(one for one in found if not one.startswith("/proc/")))

@@ -13,7 +13,8 @@ AGENT: dict[str, Any] = {
 
 def table(*agents: dict[str, Any], colour: bool = False) -> list[str]:
     rows = [AGENT | agent for agent in agents]
-    facts = {"pid": 1, "version": "1", "root": "/p", "log": "/log", "agents": rows}
+    facts: dict[str, Any] = {"pid": 1, "version": "1", "root": "/p", "log": "/log", "agents": rows}
+    facts |= {"name": "p", "down": [], "warnings": []}
     return _table(facts, colour).splitlines()
 
 
