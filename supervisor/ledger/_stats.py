@@ -284,7 +284,7 @@ def _count_conversations(
     for (agent, conversation, _), total in shown.items():
         latest = _figures.select(
             connection,
-            "WHERE conversation = ? AND agent = ? AND ended_at >= ? "
+            "WHERE conversation = ? AND +agent = ? AND +ended_at >= ? "
             f"ORDER BY accepted_at DESC LIMIT {_LATEST}",
             (bind(conversation), bind(agent), asked.since),
         )
@@ -303,7 +303,8 @@ def _edge_in_sql(asked: Asked) -> tuple[str, list[object]]:
     where, values = "WHERE ended_at >= ? AND ended_at < ?", [asked.since, asked.first_hour]
     if asked.agent is None:
         return where, [*values]
-    return f"{where} AND agent = ?", [*values, bind(asked.agent)]
+    # The plus keeps SQLite from reading all of the agent's tasks by their index.
+    return f"{where} AND +agent = ?", [*values, bind(asked.agent)]
 
 
 def _not_written(
