@@ -31,10 +31,9 @@ _BUCKETS_A_DOUBLING: Final = 4
 SHORTEST_S: Final = 0.001
 """What is shorter is counted as this."""
 
-_COLUMNS: Final = """agent, conversation, outcome, input_tokens, output_tokens, cache_read_tokens,
-    cache_written_tokens, coalesce(cost_usd, 0.0),
-    cost_is_lower_bound OR (cost_usd IS NULL AND started_at IS NOT NULL),
-    accepted_at, started_at, ended_at"""
+_INEXACT: Final = "cost_is_lower_bound OR (cost_usd IS NULL AND started_at IS NOT NULL)"
+_COLUMNS: Final = f"""agent, conversation, outcome, input_tokens, output_tokens, cache_read_tokens,
+    cache_written_tokens, coalesce(cost_usd, 0.0), {_INEXACT}, accepted_at, started_at, ended_at"""
 _ADD_FIGURE: Final = """INSERT INTO figure VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (span, conversation, start, agent, outcome) DO UPDATE SET
     tasks = tasks + excluded.tasks,
@@ -113,6 +112,15 @@ def select(
             max(0.0, (ended_at if started_at is None else started_at) - accepted_at),
             None if started_at is None else max(0.0, ended_at - started_at),
         )
+
+
+def cost(connection: sqlite3.Connection, rest: str, values: Sequence[object]) -> tuple[float, int]:
+    """What these tasks cost together, and of how many that is not known, or not all of it."""
+    row = connection.execute(
+        f"SELECT coalesce(sum(cost_usd), 0.0), coalesce(sum({_INEXACT}), 0) FROM task {rest}",
+        values,
+    ).fetchone()
+    return float(row[0]), int(row[1])
 
 
 def add(connection: sqlite3.Connection, figures: Figures, times: int) -> None:

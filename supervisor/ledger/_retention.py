@@ -17,7 +17,10 @@ _STEP_PAGES: Final = 2_000
 _FREE_PAGES: Final = 2_000
 """Pages without content that are left in the file, for what comes next."""
 
-_KEPT: Final = "ended_at IS NOT NULL AND text_kept + reply_kept > 0"
+# By that index: most tasks may be old and have lost their texts long ago.
+_WITH_TEXTS: Final = (
+    "INDEXED BY task_kept WHERE ended_at IS NOT NULL AND text_kept + reply_kept > 0"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +85,13 @@ def step(
 def _take(
     connection: sqlite3.Connection, retention: Retention, now: float
 ) -> tuple[Pruned, list[str]]:
-    old = _some(connection, "ended_at < ?", now - retention.rows_for_s)
+    old = _some(connection, "WHERE ended_at < ?", now - retention.rows_for_s)
     if old:
         numbers = [number for number, _, _ in old]
         _delete(connection, ("text", "reply", "task"), numbers)
         return Pruned(rows=len(old)), _paths(old)
     _drop_figures(connection, now - retention.rows_for_s)
-    old = _some(connection, f"ended_at < ? AND {_KEPT}", now - retention.texts_for_s)
+    old = _some(connection, f"{_WITH_TEXTS} AND ended_at < ?", now - retention.texts_for_s)
     old = old or _excess(connection, retention.texts_bytes)
     numbers = [number for number, _, _ in old]
     _delete(connection, ("text", "reply"), numbers)
@@ -99,10 +102,10 @@ def _take(
     return Pruned(texts=len(old)), _paths(old)
 
 
-def _some(connection: sqlite3.Connection, where: str, *values: object) -> list[Any]:
+def _some(connection: sqlite3.Connection, which: str, *values: object) -> list[Any]:
     """Number, size and reply path of some ended tasks, the oldest first."""
     return connection.execute(
-        f"SELECT number, text_kept + reply_kept, reply_path FROM task WHERE {where} "
+        f"SELECT number, text_kept + reply_kept, reply_path FROM task {which} "
         f"ORDER BY ended_at LIMIT {_STEP_TASKS}",
         values,
     ).fetchall()
@@ -111,11 +114,11 @@ def _some(connection: sqlite3.Connection, where: str, *values: object) -> list[A
 def _excess(connection: sqlite3.Connection, texts_bytes: int) -> list[Any]:
     """The oldest of those whose texts are too much."""
     row = connection.execute(
-        f"SELECT coalesce(sum(text_kept + reply_kept), 0) FROM task WHERE {_KEPT}"
+        f"SELECT coalesce(sum(text_kept + reply_kept), 0) FROM task {_WITH_TEXTS}"
     ).fetchone()
     excess = row[0] - texts_bytes
     found = []
-    for one in _some(connection, _KEPT):
+    for one in _some(connection, _WITH_TEXTS):
         if excess <= 0:
             break
         excess -= one[1]

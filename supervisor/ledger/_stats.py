@@ -102,20 +102,19 @@ class Spent:
 class _Total:
     """Figures that are being added up."""
 
-    outcomes: Counter[str] = field(default_factory=Counter)
+    # Plain dicts: of conversations there may be thousands, and these are made ten times as fast.
+    outcomes: dict[str, int] = field(default_factory=dict)
     tokens: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
     cost_usd: float = 0.0
     inexact: int = 0
     waited_s: float = 0.0
     ran_s: float = 0.0
     attempted: int = 0
-    buckets: dict[str, Counter[int]] = field(
-        default_factory=lambda: {WAITED: Counter(), RAN: Counter()}
-    )
+    buckets: dict[str, Counter[int]] = field(default_factory=dict)
 
     def add(self, outcome: str, amounts: Iterable[Any]) -> None:
         tasks, *tokens, cost_usd, inexact, waited_s, ran_s, attempted = amounts
-        self.outcomes[outcome] += tasks
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + tasks
         self.tokens = [a + b for a, b in zip(self.tokens, tokens, strict=True)]
         self.cost_usd += cost_usd
         self.inexact += inexact
@@ -124,7 +123,11 @@ class _Total:
         self.attempted += attempted
 
     def count(self, kind: str, bucket: int, tasks: int = 1) -> None:
-        self.buckets[kind][bucket] += tasks
+        self.buckets.setdefault(kind, Counter())[bucket] += tasks
+
+    @property
+    def tasks(self) -> int:
+        return sum(self.outcomes.values())
 
     def stats(self, key: Key) -> Stats:
         agent, conversation, day = key
@@ -132,13 +135,13 @@ class _Total:
             agent or None,
             conversation or None,
             datetime.fromtimestamp(day, UTC).date().isoformat() if day else None,
-            self.outcomes.total(),
-            dict(self.outcomes.most_common()),
+            self.tasks,
+            dict(Counter(self.outcomes).most_common()),
             Usage(*(int(tokens) for tokens in self.tokens)),
             max(0.0, self.cost_usd),
             self.inexact > 0,
-            _durations(self.buckets[WAITED], self.waited_s, self.outcomes.total()),
-            _durations(self.buckets[RAN], self.ran_s, self.attempted),
+            _durations(self.buckets.get(WAITED), self.waited_s, self.tasks),
+            _durations(self.buckets.get(RAN), self.ran_s, self.attempted),
         )
 
 
@@ -207,7 +210,7 @@ def stats(
         if (total := shown.get(asked.key(figures))) is not None:
             for kind, bucket in _figures.buckets(figures):
                 total.count(kind, bucket)
-    return tuple(total.stats(key) for key, total in shown.items() if total.outcomes.total())
+    return tuple(total.stats(key) for key, total in shown.items() if total.tasks)
 
 
 def _rank(item: tuple[Key, _Total]) -> tuple[int, float, Key]:
@@ -220,15 +223,16 @@ def spent(connection: sqlite3.Connection, asked: Asked, live: Iterable[TaskRecor
 
     Args:
         connection: within a transaction of the caller's.
-        asked: which ones.
+        asked: which ones, with the pool as a whole.
         live: the tasks that are open, or not on the disk yet as ended.
     """
     total = _Total()
     for _, outcome, amounts in _sums(connection, asked):
         total.add(outcome, amounts)
-    for figures in (*_edge(connection, asked), *_not_written(connection, asked, live)):
+    for figures in _not_written(connection, asked, live):
         total.add(figures.outcome, _figures.amounts(figures))
-    return Spent(max(0.0, total.cost_usd), total.inexact > 0)
+    edge = _figures.cost(connection, *_edge_in_sql(asked))
+    return Spent(max(0.0, total.cost_usd + edge[0]), total.inexact + edge[1] > 0)
 
 
 def _sums(
@@ -280,7 +284,7 @@ def _count_conversations(
     for (agent, conversation, _), total in shown.items():
         latest = _figures.select(
             connection,
-            "WHERE conversation = ? AND agent = ? AND ended_at >= ? "
+            "WHERE conversation = ? AND +agent = ? AND +ended_at >= ? "
             f"ORDER BY accepted_at DESC LIMIT {_LATEST}",
             (bind(conversation), bind(agent), asked.since),
         )
@@ -291,9 +295,16 @@ def _count_conversations(
 
 def _edge(connection: sqlite3.Connection, asked: Asked) -> list[Figures]:
     """The tasks that ended before the first whole hour."""
-    ended = "WHERE ended_at >= ? AND ended_at < ?"
-    found = _figures.select(connection, ended, (asked.since, asked.first_hour))
+    found = _figures.select(connection, *_edge_in_sql(asked))
     return [figures for figures in found if asked.fits(figures)]
+
+
+def _edge_in_sql(asked: Asked) -> tuple[str, list[object]]:
+    where, values = "WHERE ended_at >= ? AND ended_at < ?", [asked.since, asked.first_hour]
+    if asked.agent is None:
+        return where, [*values]
+    # The plus keeps SQLite from reading all of the agent's tasks by their index.
+    return f"{where} AND +agent = ?", [*values, bind(asked.agent)]
 
 
 def _not_written(
@@ -310,7 +321,7 @@ def _not_written(
     return found
 
 
-def _durations(buckets: Counter[int], sum_s: float, tasks: int) -> Durations:
+def _durations(buckets: Counter[int] | None, sum_s: float, tasks: int) -> Durations:
     if not tasks or not buckets:
         return Durations()
     p50, p90, p99 = (_percentile(buckets, share) for share in (0.5, 0.9, 0.99))
