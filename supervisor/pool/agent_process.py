@@ -5,6 +5,7 @@ wait for; each operation waits for its fact or for the end of the process, which
 first. So nothing waits for ever on a process that has gone.
 """
 
+import json
 import math
 import uuid
 from collections import Counter, deque
@@ -143,7 +144,11 @@ class AgentProcess:
         self._on_gone = on_gone
 
     async def initialize(
-        self, system_prompt: str, timeout_s: float, late_model: str | None = None
+        self,
+        system_prompt: str,
+        timeout_s: float,
+        late_model: str | None = None,
+        sub_agents: str | None = None,
     ) -> bool:
         """Give the process its role; False: it did not answer in `timeout_s`, or it refused.
 
@@ -151,11 +156,15 @@ class AgentProcess:
             system_prompt: what it is.
             timeout_s: seconds that it may take for an answer.
             late_model: the model, where it was started without.
+            sub_agents: those that it may hand work to and does not find itself, as JSON.
 
         Raises:
             ProcessGoneError: it ended instead.
         """
-        reply = await self._control("initialize", timeout_s, systemPrompt=system_prompt)
+        role: dict[str, object] = {"systemPrompt": system_prompt}
+        if sub_agents is not None:
+            role["agents"] = json.loads(sub_agents)
+        reply = await self._control("initialize", timeout_s, **role)
         if reply is None:
             return False
         if not reply.ok:

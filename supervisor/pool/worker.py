@@ -267,7 +267,8 @@ class Worker:
         definition = launch.definition
         late_model = definition.model if spare and launch.spare != launch.profile else None
         try:
-            if not await process.initialize(definition.system_prompt, limit_s, late_model):
+            prompt, others = definition.system_prompt, definition.sub_agents
+            if not await process.initialize(prompt, limit_s, late_model, others):
                 return End("replace" if spare else "silent start")
             if definition.mcp_servers:
                 await process.await_servers(limit_s)

@@ -309,3 +309,15 @@ async def test_an_agent_with_a_memory_may_write_it_and_read_it_in_the_next_task(
     assert "a note" in answer
     assert str(notes.parent) in before.system_text()
     assert before.prefix() == after.prefix()
+
+
+async def test_an_agent_may_hand_work_to_the_projects_agents_and_their_hooks_do_not_run(
+    agents: Agents, tmp_path: Path
+) -> None:
+    worker = agents.projects("tools: Bash", hook("PreToolUse", f"touch {tmp_path}/hook"))
+    leader = agents.projects("tools: Agent, Bash")  # it can hand on what it may do itself
+    order = {"description": "d", "prompt": "[[bash echo at work]]", "subagent_type": worker}
+
+    answer = text_of(await agents.invoke(leader, f"[[tool Agent {json.dumps(order)}]]"))
+    assert "bash: at work" in answer
+    assert names_in(tmp_path) == []
