@@ -161,8 +161,9 @@ async def test_an_agent_has_the_server_that_its_file_brings_and_may_use_it(
     definition = server(tmp_path / "pid", env={"GREETING": "${GREETER_KEY:-Hello}"})
     name = agents.own("tools: Read", f"mcpServers: {json.dumps([{'greeter': definition}])}")
 
-    result = await agents.invoke(name, CALL)
-    assert text_of(result) == "tool: Hello!"
+    results = [await agents.invoke(name, CALL) for _ in range(2)]
+    assert [text_of(result) for result in results] == ["tool: Hello!"] * 2
+    assert pid_of(results[0]) == pid_of(results[1])
 
 
 async def test_a_servers_key_reaches_the_server_and_nobody_else(
