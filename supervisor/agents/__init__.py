@@ -16,13 +16,14 @@ Pure functions and files: nothing here knows a process, a task or an event loop.
 
 from __future__ import annotations
 
-from ._catalogue import AgentDefinition, BrokenAgent, BrokenDefinition, Catalogue, UnknownAgent
+from ._catalogue import Catalogue
 from ._compose import compose
 from ._definition import PERMISSION_MODES, Origin
 from ._finding import Finding, Severity
 from ._folders import FolderList, Folders
 from ._grants import HOW_TO_TRUST
 from ._keys import HONOURED, NOT_HONOURED
+from ._records import AgentDefinition, BrokenAgent, BrokenDefinition, UnknownAgent
 from ._servers import McpServer
 from ._tools import READ_AND_EDIT
 

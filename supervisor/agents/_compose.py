@@ -28,7 +28,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 _MEMORY = """\
@@ -63,7 +63,7 @@ def compose(
     return "\n\n".join(heading + text for heading, text in texts if text)
 
 
-def digest(parts: Mapping[str, object]) -> str:
-    """The SHA-256, in hex, of values that JSON can write, and of paths."""
+def digest(parts: object) -> str:
+    """The SHA-256, in hex, of a value that JSON can write, paths included."""
     encoded = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(encoded.encode()).hexdigest()

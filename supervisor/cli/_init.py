@@ -43,7 +43,8 @@ skills:
 # ... and .claude/expertise/<name>.md, what is good to know.
 expertise:
   - example-project
-# Left out here: model (such as sonnet), disallowedTools, permissionMode.
+# Left out here: model (such as sonnet), effort, maxTurns, disallowedTools, permissionMode, and what
+# else the files of Claude Code's own sub-agents have.
 ---
 You explain a file of this project to somebody who is about to change it. Nobody can answer a
 question of yours, and whoever called you sees only your final message.

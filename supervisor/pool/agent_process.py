@@ -5,6 +5,7 @@ wait for; each operation waits for its fact or for the end of the process, which
 first. So nothing waits for ever on a process that has gone.
 """
 
+import json
 import math
 import uuid
 from collections import Counter, deque
@@ -150,6 +151,7 @@ class AgentProcess:
         system_prompt: str,
         timeout_s: float,
         late_model: str | None = None,
+        sub_agents: str | None = None,
         *,
         resumes: bool = False,
         keeps_context: bool = False,
@@ -160,6 +162,7 @@ class AgentProcess:
             system_prompt: what it is.
             timeout_s: seconds that it may take for an answer.
             late_model: the model, where it was started without.
+            sub_agents: those that it may hand work to and does not find itself, as JSON.
             resumes: it takes a conversation up again.
             keeps_context: no task is ever to be taken out of the context.
 
@@ -167,6 +170,8 @@ class AgentProcess:
             ProcessGoneError: it ended instead.
         """
         fields: dict[str, object] = {"systemPrompt": system_prompt}
+        if sub_agents is not None:
+            fields["agents"] = json.loads(sub_agents)
         if resumes:
             fields["systemPromptSnapshot"] = False  # else some keep to the prompt of that time
         reply = await self._control("initialize", timeout_s, **fields)

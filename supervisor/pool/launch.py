@@ -382,6 +382,8 @@ def _tool_names(tools: tuple[str, ...]) -> list[str]:
     An MCP server's tools are there with the server.
     """
     names = dict.fromkeys(tool.split("(", 1)[0].strip() for tool in tools)
+    if names.keys() & {"Agent", "Task"}:
+        names |= {"Agent": None, "Task": None}  # its name since 2.1.63, and before
     return [name for name in names if not name.startswith("mcp__")]
 
 

@@ -287,6 +287,7 @@ class Worker:
                 definition.system_prompt,
                 limit_s,
                 late_model,
+                definition.sub_agents,
                 resumes=agent.session_id is not None,
                 keeps_context=agent.conversation is not None,
             ):

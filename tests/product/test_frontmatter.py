@@ -161,8 +161,9 @@ async def test_an_agent_has_the_server_that_its_file_brings_and_may_use_it(
     definition = server(tmp_path / "pid", env={"GREETING": "${GREETER_KEY:-Hello}"})
     name = agents.own("tools: Read", f"mcpServers: {json.dumps([{'greeter': definition}])}")
 
-    result = await agents.invoke(name, CALL)
-    assert text_of(result) == "tool: Hello!"
+    results = [await agents.invoke(name, CALL) for _ in range(2)]
+    assert [text_of(result) for result in results] == ["tool: Hello!"] * 2
+    assert pid_of(results[0]) == pid_of(results[1])
 
 
 async def test_a_servers_key_reaches_the_server_and_nobody_else(
@@ -309,3 +310,15 @@ async def test_an_agent_with_a_memory_may_write_it_and_read_it_in_the_next_task(
     assert "a note" in answer
     assert str(notes.parent) in before.system_text()
     assert before.prefix() == after.prefix()
+
+
+async def test_an_agent_may_hand_work_to_the_projects_agents_and_their_hooks_do_not_run(
+    agents: Agents, tmp_path: Path
+) -> None:
+    worker = agents.projects("tools: Bash", hook("PreToolUse", f"touch {tmp_path}/hook"))
+    leader = agents.projects("tools: Agent, Bash")  # it can hand on what it may do itself
+    order = {"description": "d", "prompt": "[[bash echo at work]]", "subagent_type": worker}
+
+    answer = text_of(await agents.invoke(leader, f"[[tool Agent {json.dumps(order)}]]"))
+    assert "bash: at work" in answer
+    assert names_in(tmp_path) == []
