@@ -82,15 +82,19 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="little of each")
     parser.add_argument("--real", action="store_true", help="the real CLI, on the loopback API")
     given = parser.parse_args()
-    rounds = given.rounds or (2 if given.short else 20)
-    api_of = LoopbackAPI() if given.real else nullcontext()
+    measure(given.short, given.real, given.rounds)
+    return 0
+
+
+def measure(short: bool, real: bool, rounds: int | None = None) -> None:
+    """Measure and print: little where it is to be `short`, with the `real` CLI or without."""
+    api_of = LoopbackAPI() if real else nullcontext()
     with api_of as api, tempfile.TemporaryDirectory() as folder:
         project = Project(Path(folder))
         try:
-            _measure(project, api, rounds, 10 if given.short else 300)
+            _measure(project, api, rounds or (2 if short else 20), 10 if short else 300)
         finally:
             trio.run(project.close)
-    return 0
 
 
 def _measure(project: Project, api: LoopbackAPI | None, rounds: int, heavy: int) -> None:

@@ -25,6 +25,7 @@ from typing import Any, cast
 
 import trio
 
+from benchmarks import agents
 from supervisor.place import TAG
 from supervisor.pool.budget import Budget
 from supervisor.pool.memory import MemoryGovernor, Watched
@@ -86,6 +87,8 @@ def main() -> int:
         "many": lambda short: trio.run(_many, 100 if short else 1000),
         "replacement": lambda short: trio.run(_replacement, 20 if short else 200),
         "overshoot": lambda short: trio.run(_overshoot, 1 if short else 10),
+        "agents": lambda short: agents.measure(short, real=False),
+        "real agents": lambda short: agents.measure(short, real=True),
         "governor": lambda short: trio.run(
             _governor, *(((10, 100), 3) if short else ((10, 100, 500, 1000), 10))
         ),
