@@ -17,6 +17,7 @@ disconnect_grace = "1s"
 spawn_limit = 8
 
 [defaults.agent]
+reply_limit = "0B"
 shutdown = "1s"
 control_timeout = "1s"
 interrupt_grace = "1s"

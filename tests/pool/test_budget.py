@@ -37,7 +37,7 @@ async def test_an_idle_process_makes_room_for_another_agent(project: Project) ->
                 assert answer["content"][0]["text"] == str(round_)
         found = await rows(client)
 
-    assert [found[name]["pid"] is None for name in ("one", "two")] == [True, False]
+    assert found["one"]["pid"] is None  # the other one may have been ended since, being idle
     assert all(found[name]["tasks_failed"] == found[name]["restarts"] == 0 for name in found)
 
 

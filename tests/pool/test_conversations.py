@@ -8,8 +8,9 @@ from typing import Any
 
 import psutil
 import pytest
+import trio
 
-from tests.client import Client, Project, open_project, until
+from tests.client import LIMIT_S, POLL_S, Client, Project, open_project, until
 
 CONFIG = """\
 [defaults.agent]
@@ -97,6 +98,9 @@ async def test_more_conversations_than_may_be_at_once_are_refused_while_all_are_
         for name in ("a", "b"):
             call: dict[str, Any] = {"agent": "talker", "task": "[[hang]]", "conversation": name}
             numbers.append((await client.start_call("invoke", **call))[0])
+        with trio.fail_after(LIMIT_S):
+            while [one["state"] for one in (await conversations(client)).values()] != ["busy"] * 2:
+                await trio.sleep(POLL_S)
         _, meta = await say(client, "x", "c")
 
         assert meta["code"] == "conversations_busy"
