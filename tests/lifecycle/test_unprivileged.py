@@ -153,3 +153,29 @@ async def test_reap_ends_nothing_of_a_pool_that_lives(project: Project, temporar
         told = await run(project, temporary, "reap")
         assert (told["strays"], told["folders"]) == ([], [])
         assert all(map(lives, left))
+
+
+async def test_two_pools_are_told_apart_also_where_one_is_below_the_other(
+    project: Project, temporary: Path
+) -> None:
+    async with open_project(project.folder / "below", USER) as inner:
+        inner.write_agent("coder", "Do it.", "tools: Bash")
+        variables = {"TMPDIR": str(temporary)}
+        async with inner.connect(**variables) as theirs, project.connect(**variables) as client:
+            folder = await folder_of(theirs, inner)
+            alive = await leave_strays(theirs, inner)
+            left = [p for p in await leave_strays(client, project) if TAG in p.environ()]
+            await kill_both(project)
+            await client.wait_closed()
+            told = await run(project, temporary, "reap")
+            assert {row["root"] for row in told["strays"]} == {project.place.root}
+            assert not any(map(lives, left))
+            async with project.connect(**variables) as again:
+                await again.call("list")
+            await run(project, temporary, "stop")
+            assert all(map(lives, alive))
+            assert folder.is_dir()
+            assert not (await theirs.call("list"))["isError"]
+        await inner.stop()
+        await inner.end_leftovers()
+    await project.end_leftovers()  # the one that carries no tag
