@@ -195,6 +195,15 @@ class Client:
         """
         return await self.start("tools/call", {"name": tool, "arguments": arguments}, on_progress)
 
+    async def agents(self) -> dict[str, Message]:
+        """What `list` says, by name."""
+        listed = (await self.call("list"))["structuredContent"]["agents"]
+        return {row["name"]: row for row in listed}
+
+    async def agent(self, name: str) -> Message:
+        """What `list` says of one agent."""
+        return (await self.agents())[name]
+
     async def call(
         self,
         tool: str,

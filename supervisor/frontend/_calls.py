@@ -314,14 +314,13 @@ def _durations(one: Durations) -> DurationsRecord:
 
 def _row(task: Task) -> TaskRow:
     outcome = task.outcome
-    state = "ended" if outcome else "queued" if task.started_at is None else "running"
     ended = outcome.code if isinstance(outcome, TaskError) else "result" if outcome else None
     return TaskRow(
         task_id=task.id,
         agent=task.agent,
         conversation=task.conversation,
         priority=task.priority,
-        state=state,
+        state=task.state,
         outcome=ended,
         doing=None if outcome else task.doing.value,
         attempts=task.attempts,

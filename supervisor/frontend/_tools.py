@@ -112,6 +112,23 @@ def _plainly(problem: Any) -> str:
     return f"{problem['input']!r} does not fit: {text[:1].lower()}{text[1:]}"
 
 
+WORKS, STARTS, ENDS, LOOKS = (
+    mcp_types.ToolAnnotations(
+        read_only_hint=read_only,
+        destructive_hint=destructive,
+        idempotent_hint=idempotent,
+        open_world_hint=open_world,
+    )
+    for read_only, destructive, idempotent, open_world in (
+        (False, True, False, True),
+        (False, False, True, False),
+        (False, True, True, False),
+        (True, False, True, False),
+    )
+)
+"""What a tool does, for clients that ask before they call: an agent works, its process is started,
+something is ended, or it is only looked."""
+
 TOOLS = {
     tool.name: tool
     for tool in (
@@ -129,12 +146,7 @@ TOOLS = {
             ),
             arguments=InvokeArguments,
             result=None,
-            annotations=mcp_types.ToolAnnotations(
-                read_only_hint=False,
-                destructive_hint=True,
-                idempotent_hint=False,
-                open_world_hint=True,
-            ),
+            annotations=WORKS,
             call=_calls.invoke,
         ),
         Tool(
@@ -147,12 +159,7 @@ TOOLS = {
             ),
             arguments=InvokeManyArguments,
             result=None,
-            annotations=mcp_types.ToolAnnotations(
-                read_only_hint=False,
-                destructive_hint=True,
-                idempotent_hint=False,
-                open_world_hint=True,
-            ),
+            annotations=WORKS,
             call=_calls.invoke_many,
         ),
         Tool(
@@ -164,12 +171,7 @@ TOOLS = {
             ),
             arguments=SubmitArguments,
             result=SubmittedRecord,
-            annotations=mcp_types.ToolAnnotations(
-                read_only_hint=False,
-                destructive_hint=True,
-                idempotent_hint=False,
-                open_world_hint=True,
-            ),
+            annotations=WORKS,
             call=_calls.submit,
         ),
         Tool(
@@ -181,12 +183,7 @@ TOOLS = {
             ),
             arguments=WaitArguments,
             result=TasksRecord,
-            annotations=mcp_types.ToolAnnotations(
-                read_only_hint=True,
-                destructive_hint=False,
-                idempotent_hint=True,
-                open_world_hint=False,
-            ),
+            annotations=LOOKS,
             call=_calls.wait,
         ),
         Tool(
@@ -198,12 +195,7 @@ TOOLS = {
             ),
             arguments=ResultArguments,
             result=None,
-            annotations=mcp_types.ToolAnnotations(
-                read_only_hint=True,
-                destructive_hint=False,
-                idempotent_hint=True,
-                open_world_hint=False,
-            ),
+            annotations=LOOKS,
             call=_calls.result,
         ),
         Tool(
@@ -216,9 +208,7 @@ TOOLS = {
             ),
             arguments=NoArguments,
             result=ListRecord,
-            annotations=mcp_types.ToolAnnotations(
-                read_only_hint=True, idempotent_hint=True, open_world_hint=False
-            ),
+            annotations=LOOKS,
             call=_calls.list_agents,
         ),
         Tool(
@@ -230,12 +220,7 @@ TOOLS = {
             ),
             arguments=AgentArguments,
             result=ReadyRecord,
-            annotations=mcp_types.ToolAnnotations(
-                read_only_hint=False,
-                destructive_hint=False,
-                idempotent_hint=True,
-                open_world_hint=False,
-            ),
+            annotations=STARTS,
             call=_calls.warmup,
         ),
         Tool(
@@ -249,12 +234,7 @@ TOOLS = {
             ),
             arguments=ResetArguments,
             result=ResetRecord,
-            annotations=mcp_types.ToolAnnotations(
-                read_only_hint=False,
-                destructive_hint=True,
-                idempotent_hint=True,
-                open_world_hint=False,
-            ),
+            annotations=ENDS,
             call=_calls.reset,
         ),
         Tool(
@@ -263,12 +243,7 @@ TOOLS = {
             description=("End a task that waits or runs; its outcome is the error `cancelled`."),
             arguments=TaskArguments,
             result=TaskRow,
-            annotations=mcp_types.ToolAnnotations(
-                read_only_hint=False,
-                destructive_hint=True,
-                idempotent_hint=True,
-                open_world_hint=False,
-            ),
+            annotations=ENDS,
             call=_calls.cancel,
             listed=False,
         ),
@@ -278,12 +253,7 @@ TOOLS = {
             description=("The newest tasks, with the state, outcome and cost of each."),
             arguments=TasksArguments,
             result=TasksRecord,
-            annotations=mcp_types.ToolAnnotations(
-                read_only_hint=True,
-                destructive_hint=False,
-                idempotent_hint=True,
-                open_world_hint=False,
-            ),
+            annotations=LOOKS,
             call=_calls.tasks,
             listed=False,
         ),
@@ -296,9 +266,7 @@ TOOLS = {
             ),
             arguments=StatsArguments,
             result=StatsRecord,
-            annotations=mcp_types.ToolAnnotations(
-                read_only_hint=True, idempotent_hint=True, open_world_hint=False
-            ),
+            annotations=LOOKS,
             call=_calls.stats,
             listed=False,
         ),
@@ -311,9 +279,7 @@ TOOLS = {
             ),
             arguments=NoArguments,
             result=TreeRecord,
-            annotations=mcp_types.ToolAnnotations(
-                read_only_hint=True, idempotent_hint=True, open_world_hint=False
-            ),
+            annotations=LOOKS,
             call=_calls.tree,
             listed=False,
         ),

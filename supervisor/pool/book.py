@@ -1,9 +1,9 @@
 """The tasks that the pool knows by their id: those that are open, and those that ended lately."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from typing import Literal
 
+from supervisor.ledger import TaskFilter
 from supervisor.pool.outcome import Task, TaskError, TaskResult
 
 WaitMode = Literal["any", "all"]
@@ -44,10 +44,15 @@ class TaskBook:
         """Those without an outcome, the oldest first."""
         return list(self._open.values())
 
-    def newest_first(self) -> list[Task]:
-        """All, by the time of their acceptance."""
-        found: Iterator[Task] = iter((*self._open.values(), *self._ended.values()))
-        return sorted(found, key=lambda task: -task.accepted_at)
+    def newest(self, wanted: TaskFilter, limit: int) -> list[Task]:
+        """Those of an agent and in a state, the newest first, `limit` at most."""
+        known = (*self._open.values(), *self._ended.values())
+        found = sorted(known, key=lambda task: -task.accepted_at)
+        return [task for task in found if _fits(task, wanted)][:limit]
+
+
+def _fits(task: Task, wanted: TaskFilter) -> bool:
+    return wanted.agent in (None, task.agent) and wanted.state in (None, task.state)
 
 
 def unknown_task_error(task_id: str) -> TaskError:

@@ -15,6 +15,9 @@ from supervisor.protocol import Denial, Usage
 Priority = Literal["high", "normal", "low"]
 """How urgent a task is, the most urgent first."""
 
+TaskState = Literal["queued", "running", "ended"]
+"""Where a task is: it has an outcome if and only if it has ended."""
+
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
 
@@ -238,6 +241,13 @@ class Task:
         if self.on_settled is not None:
             self.on_settled()
         return True
+
+    @property
+    def state(self) -> TaskState:
+        """Where it is."""
+        if self.outcome is not None:
+            return "ended"
+        return "queued" if self.started_at is None else "running"
 
     @property
     def deadline(self) -> float:

@@ -1,24 +1,16 @@
 """The pool: agents under supervision, tasks accepted and brought to their outcome."""
 
 import contextlib
-import itertools
 import os
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import trio
 
 from supervisor.agents import (
-    AgentDefinition,
-    BrokenAgent,
-    BrokenDefinition,
-    Catalogue,
     Folders,
-    UnknownAgent,
 )
 from supervisor.ledger import By, Stats, TaskFilter, TaskRecord
 from supervisor.logs import OnLine
@@ -26,65 +18,41 @@ from supervisor.place import TAG
 from supervisor.pool.agent import Agent, Limits, Ready, Seat
 from supervisor.pool.agent_tree import AgentTree
 from supervisor.pool.book import TaskBook, WaitMode, unknown_task_error
-from supervisor.pool.boot import Launch, Profile, Yard, conversing, launch_of
+from supervisor.pool.boot import Launch, Profile, Yard, conversing
 from supervisor.pool.budget import Budget
 from supervisor.pool.config import (
     AgentTable,
     Config,
-    ConfigError,
     ConfigFiles,
-    Loaded,
+    ConfigInForce,
     task_timeout_s,
 )
 from supervisor.pool.conversations import check_name, forgettable, make_room
 from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued, WorkerStarted
 from supervisor.pool.journal import Journal, revived
-from supervisor.pool.launch import (
-    CliFinder,
-    Role,
-    folder_of,
-    ignored_bypass,
-    passed_on,
-    permission_mode,
-    role,
-)
 from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Priority, Task, TaskError, TaskResult
+from supervisor.pool.refusals import (
+    check_text,
+    config_error,
+    deadline_error,
+    spent_error,
+    stopping_error,
+)
+from supervisor.pool.report import add_memory, agent_row, orphan_row, tree_rows
+from supervisor.pool.roles import Roles
 from supervisor.pool.spares import SpareKeeper
 from supervisor.pool.temporary import SPARE, TemporaryFolders
-from supervisor.pool.trust import is_trusted
 from supervisor.pool.worker import Surroundings, Worker
 from supervisor.process import LocalHost
 from supervisor.tree import (
     ChildSpec,
     ChildStatus,
-    Snapshot,
     StartFunction,
     Supervisor,
     SupervisorFlags,
     snapshot,
 )
-
-TASK_LIMIT = 10_000_000
-"""Bytes of a task's text; the API takes no more than 32 MB of a whole request."""
-
-SHOWN = 200
-"""Characters of a name that are repeated in an error."""
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A role, and what it was made of."""
-
-    definition: AgentDefinition
-    config: Config
-    trusted: bool
-    role: Role
-
-    def is_of(self, definition: AgentDefinition, config: Config, trusted: bool) -> bool:
-        """Whether it was made of the very same."""
-        same = self.definition is definition and self.config is config
-        return same and self.trusted is trusted
 
 
 class Pool:
@@ -125,13 +93,10 @@ class Pool:
         self.idle.set()
         self._environ = dict(environ)
         self._emit = emit
-        self._files = files
-        self._catalogue = Catalogue(folders)
-        self._clis = CliFinder(self._environ)
-        self._config_error: ConfigError | None = None
-        self._config_signature: object = None
-        self._loaded = self._first_config()
-        self._roles: dict[str, _Made] = {}
+        self._in_force = ConfigInForce(files, self._environ)
+        self._roles = Roles(root, self._environ, folders, lambda: self.config)
+        self.define = self._roles.define
+        """An agent's role as its files and pool.toml say now; raises PoolError."""
         self._agents: dict[str, Agent] = {}
         self._workers: dict[Seat, Worker] = {}
         self._book = TaskBook()
@@ -144,7 +109,7 @@ class Pool:
         self._budget = Budget(self._running, lambda: self.config.pool, emit)
         yard = Yard(
             host=self._host,
-            clis=self._clis,
+            clis=self._roles.clis,
             mark=f"{mark}.{uuid.uuid4().hex[:8]}",
             starting=trio.Semaphore(self.config.pool.spawn_limit or os.cpu_count() or 1),
             emit=self._tell,
@@ -173,7 +138,7 @@ class Pool:
     @property
     def config(self) -> Config:
         """The configuration in force: the built-in one while the user's is wrong."""
-        return self._loaded.config
+        return self._in_force.config
 
     @property
     def name(self) -> str:
@@ -183,73 +148,27 @@ class Pool:
     @property
     def warnings(self) -> list[str]:
         """What of the configuration is left out, and what names no agent."""
-        defined = {entry.name for entry in self._definitions.all()}
-        return list(map(str, (*self._loaded.warnings, *self._loaded.undefined(defined))))
+        defined = {entry.name for entry in self._roles.all()}
+        loaded = self._in_force.loaded
+        return list(map(str, (*loaded.warnings, *loaded.undefined(defined))))
 
     @property
     def problem(self) -> str | None:
         """Why the pool is degraded, or None."""
-        return None if self._config_error is None else str(self._config_error)
+        return None if self._in_force.error is None else str(self._in_force.error)
 
     def settings(self, name: str) -> AgentTable:
         """What is configured for the agent `name`."""
         return self.config.agent(name)
 
-    def define(self, name: str) -> Role:
-        """The definition of the agent `name` as it is on disk now, as pool.toml has it started.
-
-        Raises:
-            PoolError: `unknown_agent` or `agent_broken`, with what to do.
-        """
-        try:
-            return self._role(self._definitions.get(name))
-        except UnknownAgent as unknown:
-            raise PoolError(_unknown_error(unknown)) from None
-        except BrokenAgent as broken:
-            raise PoolError(_broken_error(broken)) from None
-
-    @property
-    def _definitions(self) -> Catalogue:
-        """All agents; what runs code counts where the user trusts the project, as of now."""
-        self._catalogue.trusted = is_trusted(self.root, self._environ)
-        return self._catalogue
-
-    def _role(self, definition: AgentDefinition) -> Role:
-        """The definition as it is started here; made anew only where something has changed."""
-        config, trusted = self.config, self._catalogue.trusted
-        known = self._roles.get(definition.name)
-        if known is None or not known.is_of(definition, config, trusted):
-            made = role(definition, config, self.root, trusted)
-            known = self._roles[definition.name] = _Made(definition, config, trusted, made)
-        return known.role
-
-    def _first_config(self) -> Loaded:
-        self._config_signature = self._files.signature()
-        try:
-            loaded = self._files.read()
-            task_timeout_s(self._environ)
-        except ConfigError as error:
-            self._config_error = error
-            return ConfigFiles(self._files.built_in).read()
-        return loaded
-
     def _check_config(self) -> None:
         """Degraded: try again if a file has changed, refuse the call otherwise."""
-        if self._config_error is not None and self._files.signature() != self._config_signature:
-            self._config_error = None
-            self._loaded = self._first_config()
+        if self._in_force.try_again():
             self._know_members()
             if self._watchers is not None:
                 self._watchers.start_soon(self._tree.add_groups)
-        if self._config_error is not None:
-            raise PoolError(
-                TaskError(
-                    "config_invalid",
-                    f"the pool's configuration is wrong: {self._config_error}.",
-                    "Mend it: files are read again at the next call.",
-                    {"problems": [str(p) for p in self._config_error.problems]},
-                )
-            )
+        if self._in_force.error is not None:
+            raise PoolError(config_error(self._in_force.error))
 
     # running
 
@@ -286,7 +205,7 @@ class Pool:
     async def drain(self) -> None:
         """Accept nothing more; let tasks in hand finish for the grace, then end them all."""
         self._stopping = True
-        error = _stopping_error()
+        error = stopping_error()
         for agent in self._agents.values():
             agent.fail_waiting(error)
         with trio.move_on_after(self.config.pool.shutdown_grace):
@@ -329,11 +248,11 @@ class Pool:
             PoolError: it is not accepted; nothing has happened then.
         """
         self._check_call()
-        _check_text(text)
+        check_text(text)
         self.define(name)
         if conversation is not None:
             check_name(conversation)
-        agent, _ = self._known(name, conversation)
+        agent = self._known(name, conversation)
         if agent.down is not None:
             await self._revive(agent)
         if conversation is not None:
@@ -370,7 +289,7 @@ class Pool:
         if self._watchers is not None:  # else it is watched as soon as the watch is there again
             self._watchers.start_soon(self._watch, agent, task)
         if self._stopping:
-            task.settle(_stopping_error())
+            task.settle(stopping_error())
         elif agent.down is not None:
             task.settle(agent.down_error())
         else:
@@ -391,7 +310,7 @@ class Pool:
         """Queue what a pool before this one has left, as it was."""
         for record, text in found:
             task = revived(record, text, self._journal)
-            agent, _ = self._known(record.agent, record.conversation)
+            agent = self._known(record.agent, record.conversation)
             task.reply_limit = self.settings(record.agent).reply_limit
             self._enter(agent, task)
             if self._watchers is not None:
@@ -406,7 +325,7 @@ class Pool:
         ):
             spent = await self._journal.spent_today(whose) if limit else 0.0
             if limit and spent >= limit:
-                raise PoolError(_spent_error(whose, spent, limit))
+                raise PoolError(spent_error(whose, spent, limit))
 
     async def find(self, task_id: str) -> Task:
         """A task by its id, of this pool or one before, whether it has its outcome or not.
@@ -447,8 +366,7 @@ class Pool:
         """
         found = await self._journal.tasks(wanted, limit)
         if found is None:
-            fits = (t for t in self._book.newest_first() if _fits(t, wanted))
-            return list(itertools.islice(fits, limit))
+            return self._book.newest(wanted, limit)
         return [self._book.find(task.id) or task for task in found]
 
     async def wait(self, task_ids: list[str], timeout_s: float, mode: WaitMode) -> list[Task]:
@@ -538,41 +456,23 @@ class Pool:
             PoolError: the pool is degraded.
         """
         self._check_call()
-        rows = [self._row(entry) for entry in self._definitions.all()]
-        rows += [self._orphan_row(name) for name in self._undefined({r["name"] for r in rows})]
-        sizes = await self._host.memory(
-            {seat.name: seat.process for _, seat, _ in self._running() if seat.process}
+        entries = self._roles.all()
+        defined = {entry.name for entry in entries}
+        rows = [agent_row(entry, self._agents) for entry in entries]
+        rows += [orphan_row(agent, self._agents) for agent in self._undefined(defined)]
+        add_memory(
+            rows,
+            await self._host.memory(
+                {seat.name: seat.process for _, seat, _ in self._running() if seat.process}
+            ),
         )
-        for row in rows:
-            for worker in row["workers"]:
-                memory = sizes.get(worker["name"])
-                worker["memory_bytes"] = memory and memory.size_bytes
-            known = [w["memory_bytes"] for w in row["workers"] if w["memory_bytes"] is not None]
-            row["memory_bytes"] = sum(known) if known else None
         return rows
 
     async def tree(self) -> list[dict[str, Any]]:
         """The supervision tree as it is, a row a supervisor or child, the root first."""
         if self.root_supervisor is None:
             return []
-        top = await snapshot(self.root_supervisor)
-        root = {"path": top.name, "name": top.name, "type": "supervisor", "state": "running"}
-        return [root | _flags_row(top), *self._tree_rows(top, top.name)]
-
-    def _tree_rows(self, above: Snapshot, path: str) -> Iterator[dict[str, Any]]:
-        for info, below in above.children:
-            here = f"{path}/{info.id}"
-            row: dict[str, Any] = {"path": here, "name": info.id, "type": info.type}
-            row |= {"state": info.state, "restart": info.restart}
-            agent = self._tree.about(info.id)
-            if agent is not None:
-                seat = self._tree.seat_of(info.id)
-                row |= {"agent": agent.name, "agent_state": agent.state}
-                row["pid"] = seat.ready.pid if seat and seat.ready else None
-                row["error"] = agent.down.reason if agent.down else None
-            yield row | ({} if below is None else _flags_row(below))
-            if below is not None:
-                yield from self._tree_rows(below, here)
+        return tree_rows(await snapshot(self.root_supervisor), self._tree)
 
     def _running(self) -> list[tuple[Agent, Seat, Worker]]:
         return [
@@ -608,30 +508,25 @@ class Pool:
         if not number or self._stopping:
             return {}
         wanted: dict[Profile, int] = {}
-        for entry in self._definitions.all():
+        for entry in self._roles.all():
             with contextlib.suppress(PoolError):  # it is told when the agent is called
-                wanted[self._launch_of(entry.name).spare] = number
+                wanted[self._roles.launch(entry.name).spare] = number
         return wanted
 
-    def _undefined(self, defined: set[str]) -> list[str]:
+    def _undefined(self, defined: set[str]) -> list[Agent]:
+        """Agents that have a process, and no definition any more."""
         return [
-            name
+            agent
             for name, agent in self._agents.items()
             if agent.ready and agent.conversation is None and name not in defined
         ]
-
-    def _orphan_row(self, name: str) -> dict[str, Any]:
-        """A process that still runs, though the definition of its agent has been taken away."""
-        gone = BrokenDefinition(name, Path(), "project", ())
-        error = "its definition is gone; reset ends its process"
-        return self._row(gone) | {"state": self._agents[name].state, "source": "", "error": error}
 
     # inside
 
     def _check_call(self) -> None:
         self._check_config()
         if self._stopping:
-            raise PoolError(_stopping_error())
+            raise PoolError(stopping_error())
 
     def _timeout_s(self, name: str, asked: float | None) -> float:
         if asked is not None:
@@ -642,14 +537,13 @@ class Pool:
         """The members of groups are supervised from the start, whether they are used or not."""
         for name, table in self.config.agents.items():
             if table.supervisor:
-                agent, _ = self._known(name)
+                agent = self._known(name)
                 agent.is_supervised = True
 
-    def _known(self, name: str, conversation: str | None = None) -> tuple[Agent, bool]:
-        """The agent, and whether it is new: then its supervisor is still to be started."""
+    def _known(self, name: str, conversation: str | None = None) -> Agent:
+        """The pool's record of an agent, or of a conversation with it; made where there is none."""
         agent = Agent(name, lambda: self._limits(name, conversation), conversation)
-        known = self._agents.setdefault(agent.name, agent)
-        return known, known is agent
+        return self._agents.setdefault(agent.name, agent)
 
     def _limits(self, name: str, conversation: str | None) -> Limits:
         settings = self.settings(name)
@@ -658,7 +552,7 @@ class Pool:
         return Limits(settings.queue_limit, settings.replicas, settings.min_replicas)
 
     async def _agent(self, name: str) -> Agent:
-        agent, _ = self._known(name)
+        agent = self._known(name)
         if agent.down is not None:
             await self._revive(agent)
         # Shielded: an agent that is known is one that has a supervisor.
@@ -676,22 +570,8 @@ class Pool:
 
     def _launch(self, agent: Agent) -> Launch:
         """How an agent's process is started now; raises PoolError."""
-        launch = self._launch_of(agent.defined_as)
+        launch = self._roles.launch(agent.defined_as)
         return launch if agent.conversation is None else conversing(launch, agent.session_id)
-
-    def _launch_of(self, name: str) -> Launch:
-        definition, settings = self.define(name), self.settings(name)
-        cli = self._clis.otherwise(settings.command, self.root).find()
-        return launch_of(
-            definition,
-            cli,
-            permission_mode(definition, settings.permission_mode),
-            self._clis.capabilities(cli),
-            memory_limit=settings.hard_ceiling,
-            folder=folder_of(settings.working_directory, self.root),
-            environ=passed_on(self._environ, settings.environment),
-            whole_environ=self._environ,
-        )
 
     async def _bring_back(self, agent: Agent) -> None:
         # Shielded: half-way there would be an agent that is not down, and that nobody serves.
@@ -712,7 +592,7 @@ class Pool:
     async def _watch(self, agent: Agent, task: Task) -> None:
         with trio.move_on_at(task.deadline):
             await task.settled.wait()
-        if task.settle(_deadline_error(task)):
+        if task.settle(deadline_error(task)):
             agent.queue.forget_settled()
         self._book.has_ended(task)
         if not self._book.open():
@@ -739,148 +619,3 @@ class Pool:
         with trio.move_on_after(self.config.pool.disconnect_grace):
             await task.settled.wait()
         self.cancel(task)
-
-    def _conversation_rows(self, name: str) -> list[dict[str, Any]]:
-        agents = self._agents.values()
-        found = [a for a in agents if a.defined_as == name and a.conversation is not None]
-        return [_conversation_row(agent) for agent in sorted(found, key=lambda a: a.name)]
-
-    def _row(self, entry: AgentDefinition | BrokenDefinition) -> dict[str, Any]:
-        agent = self._agents.get(entry.name) or Agent(entry.name, lambda: Limits(0))
-        workers = [_worker_row(seat) for seat in agent.seats]
-        tmp = [w["tmp_bytes"] for w in workers if w["tmp_bytes"] is not None]
-        row: dict[str, Any] = {
-            "name": entry.name,
-            "description": "",
-            "state": agent.state,
-            "pid": agent.ready.pid if agent.ready else None,
-            "memory_bytes": None,
-            "tmp_bytes": sum(tmp) if tmp else None,
-            "tasks_done": agent.figures.tasks_done,
-            "tasks_failed": agent.figures.tasks_failed,
-            "restarts": agent.figures.restarts,
-            "recycles": agent.figures.recycles,
-            "uptime_s": max((w["uptime_s"] or 0 for w in workers), default=0) or None,
-            "queue_length": len(agent.queue),
-            "reset_by": agent.reset_by,
-            "watched_by": agent.watched_by,
-            "origin": entry.origin,
-            "source": str(entry.source),
-            "workers": workers,
-            "conversations": self._conversation_rows(entry.name),
-            "warnings": [],
-            "error": agent.down_error().message if agent.down else None,
-        }
-        if isinstance(entry, BrokenDefinition):
-            return row | {"state": "broken", "error": _broken_error(entry).message}
-        warnings = [str(finding) for finding in entry.warnings]
-        if (refused := ignored_bypass(self._role(entry))) is not None:
-            warnings.append(refused)
-        facts = {"description": entry.description, "color": entry.color, "warnings": warnings}
-        return row | facts
-
-
-def _conversation_row(agent: Agent) -> dict[str, Any]:
-    idle_s = round(trio.current_time() - agent.last_used, 1) if agent.last_used else None
-    return {
-        "name": agent.conversation,
-        "state": agent.state,
-        "pid": agent.ready.pid if agent.ready else None,
-        "queue_length": len(agent.queue),
-        "idle_s": idle_s if agent.state in ("idle", "stopped") else None,
-    }
-
-
-def _worker_row(seat: Seat) -> dict[str, Any]:
-    return {
-        "name": seat.name,
-        "state": seat.state,
-        "pid": seat.ready.pid if seat.ready else None,
-        "memory_bytes": None,
-        "tmp_bytes": seat.tmp_bytes,
-        "uptime_s": round(time.time() - seat.started_at, 1) if seat.started_at else None,
-        "task_id": seat.current.id if seat.current else None,
-    }
-
-
-def _flags_row(supervisor: Snapshot) -> dict[str, Any]:
-    flags = supervisor.flags
-    return {
-        "strategy": flags.strategy,
-        "intensity": flags.intensity,
-        "period_s": flags.period_s,
-    }
-
-
-def _check_text(text: str) -> None:
-    if not text.strip():
-        raise PoolError(
-            TaskError("task_empty", "the task is empty.", "Say what the agent is to do.")
-        )
-    size = len(text.encode("utf-8", "surrogatepass"))
-    if size > TASK_LIMIT:
-        raise PoolError(
-            TaskError(
-                "task_too_large",
-                f"the task is {size} bytes long; {TASK_LIMIT} are allowed.",
-                "Put the material into a file of the project, and name the file in the task.",
-            )
-        )
-
-
-def _fits(task: Task, wanted: TaskFilter) -> bool:
-    state = "ended" if task.outcome else "queued" if task.started_at is None else "running"
-    return wanted.agent in (None, task.agent) and wanted.state in (None, state)
-
-
-def _spent_error(agent: str | None, spent: float, limit: float) -> TaskError:
-    whose = "all tasks" if agent is None else f'the tasks of "{agent}"'
-    table = "[pool]" if agent is None else f"[agents.{agent}]"
-    return TaskError(
-        "budget_exceeded",
-        f"{whose} have cost {spent:.4f} US dollars today (UTC), over the limit of {limit:g}.",
-        f"Wait for midnight, or raise max_cost_usd_per_day under {table} in pool.toml.",
-        {"spent_usd": spent, "limit_usd": limit},
-    )
-
-
-def _stopping_error() -> TaskError:
-    return TaskError(
-        "pool_stopping", "the pool is being stopped.", "The next connection starts a new one."
-    )
-
-
-def _deadline_error(task: Task) -> TaskError:
-    times = task.times()
-    return TaskError(
-        "deadline_exceeded",
-        f"the task was not done within {task.timeout_s:g} s: it waited {times['waited_s']:.1f} s "
-        f"and ran {times['ran_s']:.1f} s; at the end the agent was: {task.doing.value}.",
-        "Give it more time (timeout_s), or a smaller task.",
-        times,
-    )
-
-
-def _unknown_error(unknown: UnknownAgent) -> TaskError:
-    near = f" Did you mean {' or '.join(unknown.suggestions)}?" if unknown.suggestions else ""
-    folders = ", ".join(str(folder) for folder in unknown.folders_searched)
-    return TaskError(
-        "unknown_agent",
-        f'there is no agent "{_shortened(unknown.name)}".{near}',
-        f"Agents are the files <name>.md in: {folders}. The tool list shows them.",
-        {"suggestions": list(unknown.suggestions)},
-    )
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= SHOWN else name[:SHOWN] + "…"
-
-
-def _broken_error(broken: BrokenAgent | BrokenDefinition) -> TaskError:
-    findings = [str(finding) for finding in broken.findings]
-    return TaskError(
-        "agent_broken",
-        f'the definition of "{broken.name}" is wrong: {"; ".join(findings)}',
-        "Mend the file; the next call reads it again.",
-        {"findings": findings},
-    )

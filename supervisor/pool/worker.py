@@ -8,7 +8,6 @@ worker too, as a crash, for the supervisor to deal with.
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import trio
 
@@ -18,6 +17,7 @@ from supervisor.pool.agent import Agent, Ready, Seat
 from supervisor.pool.agent_process import AgentProcess, ProcessGoneError
 from supervisor.pool.boot import Boot, Launch, Profile, Yard
 from supervisor.pool.config import AgentTable
+from supervisor.pool.ends import CutOff, End
 from supervisor.pool.events import (
     PoolEvent,
     TaskRetried,
@@ -153,7 +153,7 @@ class Worker:
         task_id, attempt = self._in_hand or (None, None)
         self._around.yard.emit(event.told_by(self._seat.name, task_id, attempt))
 
-    def _cut(self, cut_off: "CutOff") -> None:
+    def _cut(self, cut_off: CutOff) -> None:
         if self._cut_off is None:
             self._cut_off = cut_off
         self._life.cancel()
@@ -262,7 +262,7 @@ class Worker:
         self._resting = end.kind == "rest"
         return self._crash(process, end, status)
 
-    async def _end(self, process: AgentProcess, end: "End") -> int | None:
+    async def _end(self, process: AgentProcess, end: End) -> int | None:
         """End the process and everything that it started; returns its exit status."""
         seat = self._seat
         seat.ready = seat.started_at = seat.process = None
@@ -276,7 +276,7 @@ class Worker:
 
     async def _start_and_serve(
         self, process: AgentProcess, launch: Launch, spare: Spare | None
-    ) -> "End":
+    ) -> End:
         agent, seat, boot = self._agent, self._seat, self.boot
         assert boot is not None
         limit_s = self._settings.start_timeout
@@ -318,7 +318,7 @@ class Worker:
         error = hung_error(name, hung.in_words, pid, hung.waited_s)
         self._cut(CutOff(error, replace=True, blameless=False))
 
-    async def _serve_all(self, process: AgentProcess, launch: Launch, ready: Ready) -> "End":
+    async def _serve_all(self, process: AgentProcess, launch: Launch, ready: Ready) -> End:
         agent, seat = self._agent, self._seat
         life = Service(trio.current_time())
         while True:
@@ -349,7 +349,7 @@ class Worker:
                 self._in_hand = process.on_line = None
                 life.has_served()
 
-    async def _idle(self, process: AgentProcess, life: Service) -> "End | None":
+    async def _idle(self, process: AgentProcess, life: Service) -> End | None:
         """Wait for work, or for what is due without any."""
         may_rest = self._agent.can_spare(self._seat)
         with trio.move_on_at(life.next_due(self._settings, may_rest)) as idle:
@@ -369,7 +369,7 @@ class Worker:
 
     # one task
 
-    async def _serve(self, process: AgentProcess, task: Task) -> "End | None":
+    async def _serve(self, process: AgentProcess, task: Task) -> End | None:
         """Bring one task to its outcome and the context back; None: ready for the next."""
         agent, seat = self._agent, self._seat
         seat.current, seat.state = task, "busy"
@@ -406,7 +406,7 @@ class Worker:
             agent.reset_by = process.reset_by
         return None
 
-    def _settle(self, process: AgentProcess, task: Task, result: TurnResult) -> "End | None":
+    def _settle(self, process: AgentProcess, task: Task, result: TurnResult) -> End | None:
         """The agent has brought the task to its end; an `End` where its process is no use now."""
         agent = self._agent
         task.bill(result.usage, result.cost_usd, is_lower_bound=False)
@@ -537,9 +537,7 @@ class Worker:
 
     # what an end means
 
-    def _crash(
-        self, process: AgentProcess, end: "End", status: int | None
-    ) -> AgentCrashError | None:
+    def _crash(self, process: AgentProcess, end: End, status: int | None) -> AgentCrashError | None:
         """What the supervisor is told of an end, after those whom it concerns."""
         if end.planned:
             return None
@@ -597,41 +595,3 @@ async def _result_of(process: AgentProcess) -> TurnResult | ProcessGoneError:
         return await process.result()
     except ProcessGoneError as gone:
         return gone
-
-
-@dataclass(frozen=True)
-class CutOff:
-    """Why a worker drops everything at once."""
-
-    error: TaskError
-    """For the task in hand."""
-    replace: bool
-    """A new process is to be started, though nobody may wait for one."""
-    blameless: bool = True
-    """It is no crash, and does not count."""
-    in_order: bool = False
-    """The process is asked to end before it is killed."""
-    retry: bool = False
-    """The task in hand may be tried again, where its agent bears that."""
-
-
-@dataclass(frozen=True)
-class End:
-    """Why a process is ended or has ended."""
-
-    kind: Literal[
-        "reset", "rest", "replace", "unresponsive", "start", "silent start", "idle", "task"
-    ]
-    """The first four: we end it. The others: it failed, and when."""
-    task: Task | None = None
-    """The task in hand."""
-
-    @property
-    def in_order(self) -> bool:
-        """It can be asked to end before it is killed."""
-        return self.kind in ("reset", "rest", "replace")
-
-    @property
-    def planned(self) -> bool:
-        """It is no crash."""
-        return self.in_order or self.kind == "unresponsive"

@@ -72,8 +72,7 @@ class Stage:
 
     async def rows(self) -> dict[str, Message]:
         """What `list` says, by name."""
-        result = await self.client.call("list")
-        return {row["name"]: row for row in result["structuredContent"]["agents"]}
+        return await self.client.agents()
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 
-from tests.client import LIMIT_S, Client, Message, Project, open_project, until
+from tests.client import LIMIT_S, Message, Project, open_project, until
 
 CONFIG = """\
 [pool]
@@ -24,18 +23,13 @@ async def project(tmp_path: Path) -> AsyncIterator[Project]:
         yield project
 
 
-async def rows(client: Client) -> dict[str, dict[str, Any]]:
-    listed = (await client.call("list"))["structuredContent"]["agents"]
-    return {row["name"]: row for row in listed}
-
-
 async def test_an_idle_process_makes_room_for_another_agent(project: Project) -> None:
     async with project.connect() as client:
         for round_ in range(2):
             for agent in ("one", "two"):
                 answer = await client.call("invoke", agent=agent, task=f"[[say {round_}]]")
                 assert answer["content"][0]["text"] == str(round_)
-        found = await rows(client)
+        found = await client.agents()
 
     assert found["one"]["pid"] is None  # the other one may have been ended since, being idle
     assert all(found[name]["tasks_failed"] == found[name]["restarts"] == 0 for name in found)
@@ -47,7 +41,7 @@ async def test_the_least_recently_used_one_goes_first(project: Project) -> None:
         size = 0
         for agent in ("one", "two", "one"):
             await client.call("invoke", agent=agent, task="[[say hello]]")
-        for row in (await rows(client)).values():
+        for row in (await client.agents()).values():
             size += row["memory_bytes"] or 0
         await project.run("stop")
     # Room for two and a half.
@@ -56,7 +50,7 @@ async def test_the_least_recently_used_one_goes_first(project: Project) -> None:
         for agent in ("one", "two", "one"):
             await client.call("invoke", agent=agent, task="[[say hello]]")
         await client.call("invoke", agent="three", task="[[say hello]]")
-        found = await rows(client)
+        found = await client.agents()
 
     assert found["two"]["pid"] is None
     assert found["three"]["pid"] is not None
@@ -71,7 +65,7 @@ async def test_who_finds_no_room_waits_and_is_told_for_what(project: Project) ->
     async with project.connect() as client:
         _, busy = await client.start_call("invoke", agent="one", task="[[hang]]")
         with trio.fail_after(LIMIT_S):
-            while (await rows(client))["one"]["state"] != "busy":
+            while (await client.agents())["one"]["state"] != "busy":
                 pass  # each look is a call, which takes its time
         _, waits = await client.start_call("invoke", progress, agent="two", task="[[say my turn]]")
         await until(lambda: [text for text in told if "waiting for room" in text], "that it waits")

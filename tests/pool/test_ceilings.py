@@ -31,15 +31,10 @@ async def project(tmp_path: Path) -> AsyncIterator[Project]:
         yield project
 
 
-async def row(client: Client, name: str) -> dict[str, Any]:
-    agents = (await client.call("list"))["structuredContent"]["agents"]
-    return next(agent for agent in agents if agent["name"] == name)
-
-
 async def recycled(client: Client, name: str) -> dict[str, Any]:
     """The agent's row, once its process has been replaced and the new one is ready."""
     with trio.fail_after(LIMIT_S):
-        while not ((found := await row(client, name))["recycles"] and found["pid"]):
+        while not ((found := await client.agent(name))["recycles"] and found["pid"]):
             pass  # each look is a call, which takes its time
     return found
 
@@ -70,7 +65,7 @@ async def test_a_task_that_grew_counts_as_no_crash_and_the_next_one_works(
 
         assert after["content"][0]["text"] == "echo: well?"
         assert after["_meta"]["pid"] != grown["_meta"]["pid"]
-        assert (await row(client, "small"))["restarts"] == 0
+        assert (await client.agent("small"))["restarts"] == 0
 
 
 async def test_past_the_soft_ceiling_the_task_in_hand_is_finished_first(project: Project) -> None:

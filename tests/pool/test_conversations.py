@@ -35,9 +35,7 @@ async def say(
 
 
 async def conversations(client: Client) -> dict[str, dict[str, Any]]:
-    rows = (await client.call("list"))["structuredContent"]["agents"]
-    (row,) = (one for one in rows if one["name"] == "talker")
-    return {one["name"]: one for one in row["conversations"]}
+    return {one["name"]: one for one in (await client.agent("talker"))["conversations"]}
 
 
 async def test_what_was_said_is_known_later_in_the_same_conversation_and_in_no_other(

@@ -68,17 +68,11 @@ async def warm(client: Client, agent: str) -> int:
     return pid
 
 
-async def row(client: Client, agent: str) -> dict[str, Any]:
-    rows = (await client.call("list"))["structuredContent"]["agents"]
-    found: dict[str, Any] = next(one for one in rows if one["name"] == agent)
-    return found
-
-
 async def new_pid(client: Client, agent: str, old: int) -> int:
     """The pid of an agent's next process, once that is ready."""
     with trio.fail_after(LIMIT_S):
         while True:
-            pid: int | None = (await row(client, agent))["pid"]
+            pid: int | None = (await client.agent(agent))["pid"]
             if pid not in (None, old):
                 return pid
             await trio.sleep(POLL_S)
@@ -87,7 +81,7 @@ async def new_pid(client: Client, agent: str, old: int) -> int:
 async def state(client: Client, agent: str, wanted: str) -> dict[str, Any]:
     with trio.fail_after(LIMIT_S):
         while True:
-            found = await row(client, agent)
+            found = await client.agent(agent)
             if found["state"] == wanted:
                 return found
             await trio.sleep(POLL_S)
@@ -111,8 +105,8 @@ async def test_one_for_all_replaces_the_processes_of_the_whole_group(project: Pr
 
         assert await new_pid(client, "one", one) != two
         assert await new_pid(client, "two", two) != two
-        assert (await row(client, "alone"))["pid"] == alone
-        assert (await row(client, "two"))["restarts"] == 1
+        assert (await client.agent("alone"))["pid"] == alone
+        assert (await client.agent("two"))["restarts"] == 1
 
 
 async def test_rest_for_one_replaces_those_that_follow_and_keeps_those_before(
@@ -125,8 +119,8 @@ async def test_rest_for_one_replaces_those_that_follow_and_keeps_those_before(
 
         await new_pid(client, "two", two)
         await new_pid(client, "three", three)
-        assert (await row(client, "one"))["pid"] == one
-        assert (await row(client, "one"))["restarts"] == 0
+        assert (await client.agent("one"))["pid"] == one
+        assert (await client.agent("one"))["restarts"] == 0
 
 
 async def test_a_siblings_crash_ends_the_task_in_hand_and_keeps_those_that_wait(
@@ -163,7 +157,7 @@ async def test_a_group_over_its_intensity_takes_down_its_agents_and_nothing_else
             assert found["pid"] is None
             refused = await client.call("invoke", agent=agent, task="hello")
             assert code_of(refused) == "agent_down"
-        assert (await row(client, "alone"))["pid"] == alone
+        assert (await client.agent("alone"))["pid"] == alone
         assert text_of(await client.call("invoke", agent="outside", task="[[say fine]]")) == "fine"
 
 
@@ -203,7 +197,7 @@ async def test_a_group_within_a_group_goes_down_alone(project: Project) -> None:
         os.kill(await warm(client, "inside"), signal.SIGKILL)
         await state(client, "inside", "down")
 
-        assert (await row(client, "outside"))["pid"] == outside
+        assert (await client.agent("outside"))["pid"] == outside
         await client.call("reset", agent="inside")
         answer = await client.call("invoke", agent="inside", task="[[say back]]")
         assert text_of(answer) == "back"
@@ -231,15 +225,15 @@ async def test_an_agent_that_crashes_at_every_start_harms_no_other_group(project
         broken.write_text(broken.read_text() + "\n[[crash at start]]\n")
         pids = [await warm(client, "broken")]
         with trio.fail_after(LIMIT_S):
-            while (await row(client, "broken"))["state"] != "down":
-                pid = (await row(client, "broken"))["pid"]
+            while (await client.agent("broken"))["state"] != "down":
+                pid = (await client.agent("broken"))["pid"]
                 if pid is None:
                     await client.call("warmup", agent="broken")
                 elif pid != pids[-1]:
                     pids.append(pid)
                 if pid is not None:
                     kill(pid)
-        assert (await row(client, "alone"))["pid"] == alone
+        assert (await client.agent("alone"))["pid"] == alone
         assert len(pids) > 1
         tree = (await client.call("tree"))["structuredContent"]["tree"]
         down = next(one for one in tree if one["name"] == "broken")

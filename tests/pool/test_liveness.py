@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -34,18 +33,12 @@ async def warm(client: Client, agent: str) -> int:
     return pid
 
 
-async def row(client: Client, agent: str) -> dict[str, Any]:
-    rows = (await client.call("list"))["structuredContent"]["agents"]
-    found: dict[str, Any] = next(one for one in rows if one["name"] == agent)
-    return found
-
-
 async def until_asked(client: Client) -> None:
     """Until its binary is known to answer a ping: that is found out by the first one."""
     with trio.fail_after(LIMIT_S):
         while True:
             await client.call("invoke", agent="coder", task="[[say hello]]")
-            if (await row(client, "coder"))["watched_by"] == "ping":
+            if (await client.agent("coder"))["watched_by"] == "ping":
                 return
 
 
@@ -63,7 +56,7 @@ async def test_a_process_that_hangs_in_a_task_is_killed_and_the_next_task_succee
         answer = await client.call("invoke", agent="coder", task="[[say back]]")
         assert answer["content"][0]["text"] == "back"
         assert answer["_meta"]["pid"] != pid
-        assert (await row(client, "coder"))["restarts"] == 1
+        assert (await client.agent("coder"))["restarts"] == 1
     assert not psutil.pid_exists(pid)
 
 
@@ -73,7 +66,7 @@ async def test_an_idle_process_that_is_stopped_is_replaced(project: Project) -> 
         os.kill(pid, signal.SIGSTOP)
         with trio.fail_after(LIMIT_S):
             while True:
-                if (await row(client, "coder"))["pid"] not in (pid, None):
+                if (await client.agent("coder"))["pid"] not in (pid, None):
                     return
                 await trio.sleep(POLL_S)
 
@@ -83,7 +76,7 @@ async def test_a_long_silent_task_is_no_hang(project: Project) -> None:
         answer = await client.call("invoke", agent="coder", task="[[sleep 4]] [[say done]]")
 
         assert answer["content"][0]["text"] == "done"
-        found = await row(client, "coder")
+        found = await client.agent("coder")
         assert (found["restarts"], found["watched_by"]) == (0, "ping")
 
 

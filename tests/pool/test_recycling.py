@@ -36,12 +36,6 @@ async def project(tmp_path: Path) -> AsyncIterator[Project]:
         yield project
 
 
-async def row(client: Client, agent: str) -> dict[str, Any]:
-    rows = (await client.call("list"))["structuredContent"]["agents"]
-    found: dict[str, Any] = next(one for one in rows if one["name"] == agent)
-    return found
-
-
 async def say(client: Client, agent: str, text: str) -> int:
     answer = await client.call("invoke", agent=agent, task=f"[[say {text}]]")
     assert answer["content"][0]["text"] == text
@@ -52,7 +46,7 @@ async def say(client: Client, agent: str, text: str) -> int:
 async def until_row(client: Client, agent: str, holds: Callable[[dict[str, Any]], object]) -> None:
     with trio.fail_after(LIMIT_S):
         while True:
-            if holds(await row(client, agent)):
+            if holds(await client.agent(agent)):
                 return
             await trio.sleep(POLL_S)
 
@@ -62,7 +56,7 @@ async def test_after_so_many_tasks_the_next_has_a_new_process(project: Project) 
         pids = [await say(client, "counted", f"n{number}") for number in range(5)]
 
         assert pids[0] == pids[1] != pids[2] == pids[3] != pids[4]
-        found = await row(client, "counted")
+        found = await client.agent("counted")
         assert (found["tasks_done"], found["tasks_failed"], found["restarts"]) == (5, 0, 0)
 
 
@@ -91,21 +85,21 @@ async def test_a_process_without_work_is_ended_and_started_again_for_the_next_ta
     async with project.connect() as client:
         pid = await say(client, "idler", "one")
         await until_row(client, "idler", lambda found: found["state"] == "stopped")
-        assert (await row(client, "idler"))["pid"] is None
+        assert (await client.agent("idler"))["pid"] is None
         assert await say(client, "idler", "two") != pid
-        assert (await row(client, "idler"))["restarts"] == 0
+        assert (await client.agent("idler"))["restarts"] == 0
 
 
 async def test_a_process_that_has_grown_is_replaced_after_its_task(project: Project) -> None:
     async with project.connect() as client:
         pids = {await say(client, "grower", "one")}
         with trio.fail_after(LIMIT_S):
-            while not (await row(client, "grower"))["recycles"]:
+            while not (await client.agent("grower"))["recycles"]:
                 answer = await client.call("invoke", agent="grower", task="[[grow 20]] [[say big]]")
                 assert answer["content"][0]["text"] == "big"
                 pids.add(answer["_meta"]["pid"])
         assert len(pids | {await say(client, "grower", "two")}) > 1
-        assert (await row(client, "grower"))["tasks_failed"] == 0
+        assert (await client.agent("grower"))["tasks_failed"] == 0
 
 
 async def test_a_machine_without_room_is_waited_for_and_is_no_crash(

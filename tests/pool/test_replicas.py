@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -34,14 +33,8 @@ async def project(tmp_path: Path) -> AsyncIterator[Project]:
         yield project
 
 
-async def row(client: Client, agent: str) -> dict[str, Any]:
-    rows = (await client.call("list"))["structuredContent"]["agents"]
-    found: dict[str, Any] = next(one for one in rows if one["name"] == agent)
-    return found
-
-
 async def states(client: Client, agent: str) -> list[str]:
-    return [worker["state"] for worker in (await row(client, agent))["workers"]]
+    return [worker["state"] for worker in (await client.agent(agent))["workers"]]
 
 
 async def until_states(client: Client, agent: str, wanted: list[str]) -> None:
@@ -68,7 +61,7 @@ async def test_tasks_that_come_together_run_side_by_side(project: Project) -> No
 
         assert [a["content"][0]["text"] for a in answers] == ["n0", "n1", "n2"]
         assert len(pids(answers)) == 3
-        assert len({w["pid"] for w in (await row(client, "three"))["workers"]}) == 3
+        assert len({w["pid"] for w in (await client.agent("three"))["workers"]}) == 3
 
 
 async def test_one_task_after_the_other_needs_one_process(project: Project) -> None:
@@ -118,11 +111,11 @@ async def test_an_agent_is_down_once_all_of_its_temporary_workers_have_ended(
 ) -> None:
     async with project.connect() as client:
         first = await client.call("invoke", agent="brief", task="[[crash 3]]")
-        assert (await row(client, "brief"))["state"] == "stopped"
+        assert (await client.agent("brief"))["state"] == "stopped"
         second = await client.call("invoke", agent="brief", task="[[crash 3]]")
 
         assert [a["_meta"]["code"] for a in (first, second)] == ["agent_crashed"] * 2
-        assert (await row(client, "brief"))["state"] == "down"
+        assert (await client.agent("brief"))["state"] == "down"
         await client.call("reset", agent="brief")
         answer = await client.call("invoke", agent="brief", task="[[say back]]")
         assert answer["content"][0]["text"] == "back"

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -37,16 +36,10 @@ async def project(tmp_path: Path) -> AsyncIterator[Project]:
         yield project
 
 
-async def row(client: Client, agent: str) -> dict[str, Any]:
-    rows = (await client.call("list"))["structuredContent"]["agents"]
-    found: dict[str, Any] = next(one for one in rows if one["name"] == agent)
-    return found
-
-
 async def until_state(client: Client, agent: str, wanted: str) -> None:
     with trio.fail_after(LIMIT_S):
         while True:
-            if (await row(client, agent))["state"] == wanted:
+            if (await client.agent(agent))["state"] == wanted:
                 return
             await trio.sleep(POLL_S)
 
@@ -83,7 +76,7 @@ async def test_a_poison_task_ends_after_its_attempts_and_does_not_take_its_agent
         assert (answer["_meta"]["code"], answer["_meta"]["attempts"]) == ("agent_crashed", 4)
         assert "attempt 4" in answer["content"][0]["text"]
         assert (await behind[1])["content"][0]["text"] == "served"
-        assert (await row(client, "patient"))["restarts"] == 4
+        assert (await client.agent("patient"))["restarts"] == 4
 
 
 async def test_a_task_is_tried_again_whose_sibling_took_it_along(project: Project) -> None:

@@ -61,12 +61,6 @@ async def invoke(client: Client, agent: str, task: str) -> tuple[str, int]:
     return answer["content"][0]["text"], answer["_meta"]["pid"]
 
 
-async def row(client: Client, agent: str) -> dict[str, Any]:
-    rows = (await client.call("list"))["structuredContent"]["agents"]
-    found: dict[str, Any] = next(one for one in rows if one["name"] == agent)
-    return found
-
-
 async def test_a_spare_takes_the_first_invoke_with_the_role_of_its_agent(project: Project) -> None:
     async with connect(project) as client:
         spare = await a_spare(project)
@@ -102,7 +96,7 @@ async def test_a_spare_takes_over_after_a_crash_and_at_a_recycling(project: Proj
         assert await invoke(client, "alone", "[[system]]") == ("You are ALONE.", spare)
         await a_spare(project)
         await invoke(client, "counted", "[[say x]]")
-        assert (await row(client, "counted"))["tasks_failed"] == 0
+        assert (await client.agent("counted"))["tasks_failed"] == 0
         started = log(project, "worker_started")
         assert started[-1]["agent"] == "counted"
         assert any(line.get("spare") for line in started if line["agent"] == "counted")
@@ -115,7 +109,7 @@ async def test_a_spare_that_dies_is_replaced_and_nobody_notices(project: Project
         second = await a_spare(project, other_than=first)
 
         assert await invoke(client, "alone", "[[system]]") == ("You are ALONE.", second)
-        found = await row(client, "alone")
+        found = await client.agent("alone")
         assert (found["restarts"], found["tasks_failed"]) == (0, 0)
 
 

@@ -6,6 +6,7 @@ line, key and value, and what is allowed. `ConfigFiles` knows the places, `Confi
 """
 
 from supervisor.pool.config.files import ConfigFiles, Loaded
+from supervisor.pool.config.in_force import ConfigInForce
 from supervisor.pool.config.merge import Origin
 from supervisor.pool.config.problems import ConfigError, Problem
 from supervisor.pool.config.quantities import parse_duration, parse_size
@@ -28,6 +29,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "ConfigFiles",
+    "ConfigInForce",
     "Defaults",
     "GroupTable",
     "LedgerTable",

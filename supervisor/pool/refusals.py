@@ -1,0 +1,96 @@
+"""What a caller is told whose call is refused, or whose task the pool itself ends."""
+
+from supervisor.agents import BrokenAgent, BrokenDefinition, UnknownAgent
+from supervisor.pool.config import ConfigError
+from supervisor.pool.outcome import PoolError, Task, TaskError
+
+TASK_LIMIT = 10_000_000
+"""Bytes of a task's text; the API takes no more than 32 MB of a whole request."""
+
+SHOWN = 200
+"""Characters of a name that are repeated in an error."""
+
+
+def check_text(text: str) -> None:
+    """Refuse a text that cannot be a task: `task_empty`, `task_too_large`; raises PoolError."""
+    if not text.strip():
+        raise PoolError(
+            TaskError("task_empty", "the task is empty.", "Say what the agent is to do.")
+        )
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > TASK_LIMIT:
+        raise PoolError(
+            TaskError(
+                "task_too_large",
+                f"the task is {size} bytes long; {TASK_LIMIT} are allowed.",
+                "Put the material into a file of the project, and name the file in the task.",
+            )
+        )
+
+
+def config_error(error: ConfigError) -> TaskError:
+    """`config_invalid`, with every finding."""
+    return TaskError(
+        "config_invalid",
+        f"the pool's configuration is wrong: {error}.",
+        "Mend it: files are read again at the next call.",
+        {"problems": [str(problem) for problem in error.problems]},
+    )
+
+
+def spent_error(agent: str | None, spent: float, limit: float) -> TaskError:
+    """`budget_exceeded`: US dollars of today, of an agent or (None) of all."""
+    whose = "all tasks" if agent is None else f'the tasks of "{agent}"'
+    table = "[pool]" if agent is None else f"[agents.{agent}]"
+    return TaskError(
+        "budget_exceeded",
+        f"{whose} have cost {spent:.4f} US dollars today (UTC), over the limit of {limit:g}.",
+        f"Wait for midnight, or raise max_cost_usd_per_day under {table} in pool.toml.",
+        {"spent_usd": spent, "limit_usd": limit},
+    )
+
+
+def stopping_error() -> TaskError:
+    """`pool_stopping`."""
+    return TaskError(
+        "pool_stopping", "the pool is being stopped.", "The next connection starts a new one."
+    )
+
+
+def deadline_error(task: Task) -> TaskError:
+    """`deadline_exceeded`, with how long it waited and ran."""
+    times = task.times()
+    return TaskError(
+        "deadline_exceeded",
+        f"the task was not done within {task.timeout_s:g} s: it waited {times['waited_s']:.1f} s "
+        f"and ran {times['ran_s']:.1f} s; at the end the agent was: {task.doing.value}.",
+        "Give it more time (timeout_s), or a smaller task.",
+        times,
+    )
+
+
+def unknown_error(unknown: UnknownAgent) -> TaskError:
+    """`unknown_agent`, with the nearest names and where agents are looked for."""
+    near = f" Did you mean {' or '.join(unknown.suggestions)}?" if unknown.suggestions else ""
+    folders = ", ".join(str(folder) for folder in unknown.folders_searched)
+    return TaskError(
+        "unknown_agent",
+        f'there is no agent "{_shortened(unknown.name)}".{near}',
+        f"Agents are the files <name>.md in: {folders}. The tool list shows them.",
+        {"suggestions": list(unknown.suggestions)},
+    )
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= SHOWN else name[:SHOWN] + "…"
+
+
+def broken_error(broken: BrokenAgent | BrokenDefinition) -> TaskError:
+    """`agent_broken`, with every finding."""
+    findings = [str(finding) for finding in broken.findings]
+    return TaskError(
+        "agent_broken",
+        f'the definition of "{broken.name}" is wrong: {"; ".join(findings)}',
+        "Mend the file; the next call reads it again.",
+        {"findings": findings},
+    )
