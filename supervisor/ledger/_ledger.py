@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from supervisor.ledger import _records, _retention, _transitions
+from supervisor.ledger import _records, _retention, _sessions, _transitions
 from supervisor.ledger._encoding import size_of
 from supervisor.ledger._errors import LedgerError, from_sqlite, from_system
 from supervisor.ledger._memory import Live, Memory
@@ -319,6 +319,21 @@ class Ledger(Questions, trio.abc.AsyncResource):
         is_long = size > self._settings.reply_file_above
         live.reply, live.reply_in_file = reply, is_long if reply_in_file is None else reply_in_file
         return self._memory.changed(live, record)
+
+    async def keep_session(self, agent: str, conversation: str, session_id: str | None) -> None:
+        """Remember which session of the CLI holds a conversation; None: none does any more.
+
+        Raises:
+            LedgerError: it cannot be written.
+        """
+        now = self._time(None)
+        keep = partial(
+            _sessions.keep, agent=agent, conversation=conversation, session_id=session_id, now=now
+        )
+        try:
+            await self._writer.run(keep)
+        except sqlite3.Error as error:
+            raise from_sqlite(self.path, error) from error
 
     async def interrupt_open(
         self,

@@ -11,7 +11,7 @@ from typing import TypeVar
 import trio
 from trio_util import AsyncValue
 
-from supervisor.ledger import _listing, _records, _replies, _stats
+from supervisor.ledger import _listing, _records, _replies, _sessions, _stats
 from supervisor.ledger._errors import LedgerError, from_sqlite
 from supervisor.ledger._listing import TaskFilter
 from supervisor.ledger._memory import Memory
@@ -111,6 +111,14 @@ class Questions:
             return _replies.part_of(live.reply, number, part_bytes)
         read = partial(_replies.read_reply_part, files=self._files, task_id=task_id)
         return await self._read_reply(partial(read, number=number, part_bytes=part_bytes))
+
+    async def session_of(self, agent: str, conversation: str) -> str | None:
+        """The session of the CLI that holds a conversation; None: nobody knows of one.
+
+        Raises:
+            LedgerError: the file cannot be read.
+        """
+        return await self._read(lambda c: _sessions.get(c, agent, conversation))
 
     async def tasks(
         self, wanted: TaskFilter = _ALL, *, limit: int = 50, before: str | None = None

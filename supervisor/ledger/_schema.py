@@ -8,6 +8,7 @@
 | task | a row a task: small, so that thousands are read in milliseconds |
 | text, reply | what tasks said and what agents answered, UTF-8, `surrogatepass`: any `str` fits |
 | figure, duration | running totals by hour and day, for `stats` (see `_figures`) |
+| session | which session of the CLI holds each conversation |
 | pulse | one number, written where nothing else is: a proof that writing works |
 """
 
@@ -86,6 +87,12 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) WITHOUT ROWID""",
         "CREATE TABLE pulse (beat INTEGER NOT NULL)",
         "INSERT INTO pulse VALUES (0)",
+    ),
+    (
+        """CREATE TABLE session (
+            agent TEXT, conversation TEXT, session_id TEXT NOT NULL, used_at REAL NOT NULL,
+            PRIMARY KEY (agent, conversation)
+        ) WITHOUT ROWID""",
     ),
 )
 """What makes version n + 1 of version n, each a list of statements."""

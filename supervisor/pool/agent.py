@@ -157,6 +157,10 @@ class Agent:
         """Those who wait for a ready process."""
         self.seats = [Seat(f"{name}#{n}", n) for n in range(limits().replicas)]
         """The places of its workers."""
+        self.knows_session = conversation is None
+        """It has been looked up whether an earlier pool had the conversation."""
+        self.callers = 0
+        """Calls that have it in hand, though no task of theirs is queued yet."""
         self.accepting = trio.Lock()
         """Held while a task is put on record, so that tasks keep their order."""
         self.is_supervised = False

@@ -17,7 +17,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a conversation may be called."""
 
 KNOWN_LIMIT = 256
-"""Conversations without a process that are remembered here; the ledger knows more."""
+"""Conversations that are remembered here; the ledger knows the sessions of all."""
 
 
 def check_name(name: str) -> None:
@@ -76,6 +76,6 @@ def make_room(
 def forgettable(agents: Iterable[Agent], limit: int = KNOWN_LIMIT) -> list[Agent]:
     """The conversations beyond the limit that nobody uses, the least recently used first."""
     known = [agent for agent in agents if agent.conversation is not None]
-    unused = [a for a in known if a.state == "stopped" and not a.is_wanted]
+    unused = [a for a in known if a.state == "stopped" and not (a.is_wanted or a.callers)]
     unused.sort(key=lambda agent: agent.last_used)
     return unused[: max(0, len(known) - limit)]

@@ -6,7 +6,7 @@ and are answered from memory.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import trio
@@ -59,7 +59,7 @@ class Journal:
         self._tried_at = -OPEN_AGAIN_S
         self._opening = trio.Lock()
         self._open_attempts: set[str] = set()
-        self.on_interrupted: Callable[[list[tuple[TaskRecord, str]]], None] = lambda _: None
+        self.on_interrupted: Callable[[list[tuple[TaskRecord, str]]], Awaitable[None]] = _nothing
         """Called with the tasks of an earlier pool that are to be run yet, and their texts."""
         self.runs_on: Callable[[str], bool] = lambda _: False
         """Whether an agent's tasks are run that an earlier pool left in the queue."""
@@ -123,7 +123,7 @@ class Journal:
             self._ledger, self._error = ledger, None
         if found.ended or found.waiting:
             self._emit(TasksInterrupted("", len(found.ended), len(found.waiting)))
-        self.on_interrupted(list(found.waiting))
+        await self.on_interrupted(list(found.waiting))
 
     async def _prune(self) -> None:
         if self._ledger is None:
@@ -210,6 +210,25 @@ class Journal:
             failure = Failure(outcome.message, outcome.advice, outcome.data)
             self._ledger.ended(task.id, outcome.code, failure=failure)
 
+    async def keep_session(self, agent: str, conversation: str, session_id: str | None) -> None:
+        """Remember which session holds a conversation, as far as that can be written."""
+        if self._ledger is None:
+            return
+        try:
+            await self._ledger.keep_session(agent, conversation, session_id)
+        except LedgerError as error:
+            self._emit(LedgerFailed("", str(error)))
+
+    async def session_of(self, agent: str, conversation: str) -> str | None:
+        """The session that holds a conversation, as an earlier pool left it."""
+        if self._ledger is None:
+            return None
+        try:
+            return await self._ledger.session_of(agent, conversation)
+        except LedgerError as error:
+            self._emit(LedgerFailed("", str(error)))
+            return None
+
     # what can be asked
 
     async def written(self, task: Task) -> None:
@@ -274,6 +293,10 @@ class Journal:
             return (await self._ledger.spent(agent, since=midnight)).cost_usd
         except LedgerError:
             return 0.0
+
+
+async def _nothing(_: object) -> None:
+    """Where nobody runs them."""
 
 
 def revived(record: TaskRecord, text: str, recorder: Journal) -> Task:

@@ -127,7 +127,7 @@ class Pool:
         )
         self._budget.end_spare = self._spares.end_one
         self._around = Surroundings(
-            self.define, self._launch, self.settings, yard, self._spares.take
+            self.define, self._launch, self.settings, yard, self._spares.take, self._keep_session
         )
         self._governor = MemoryGovernor(self._watched, self._host, self._budget, emit)
         self._tree = AgentTree(lambda: self.config, self._agents, self._work, emit)
@@ -253,32 +253,47 @@ class Pool:
         if conversation is not None:
             check_name(conversation)
         agent = self._known(name, conversation)
-        if agent.down is not None:
-            await self._revive(agent)
-        if conversation is not None:
-            limit = self.settings(name).max_conversations
-            make_room(agent, self._agents.values(), self._workers, limit)
-        settings = self.settings(name)
-        await self._check_spending(name)
-        limit = settings.reply_limit if reply_limit is None else reply_limit
-        task = Task(
-            name,
-            text,
-            self._timeout_s(name, timeout_s),
-            caller=caller,
-            priority=priority or settings.priority,
-            conversation=conversation,
-            reply_limit=limit,
-        )
-        # One at a time: tasks are served in the order in which they came.
-        async with agent.accepting:
-            agent.check_room()
-            await self._journal.accept(task, background=background)
-        # From here to the end nothing may be cancelled: it has been accepted.
-        self._enter(agent, task)
+        agent.callers += 1
+        try:
+            if agent.down is not None:
+                await self._revive(agent)
+            if conversation is not None:
+                limit = self.settings(name).max_conversations
+                make_room(agent, self._agents.values(), self._workers, limit)
+            await self._check_spending(name)
+            settings = self.settings(name)
+            task = Task(
+                name,
+                text,
+                self._timeout_s(name, timeout_s),
+                caller=caller,
+                priority=priority or settings.priority,
+                conversation=conversation,
+                reply_limit=settings.reply_limit if reply_limit is None else reply_limit,
+            )
+            # One at a time: tasks are served in the order in which they came.
+            async with agent.accepting:
+                agent.check_room()
+                await self._find_session(agent)
+                await self._journal.accept(task, background=background)
+            # From here to the end nothing may be cancelled: it has been accepted.
+            self._enter(agent, task)
+        finally:
+            agent.callers -= 1
         with trio.CancelScope(shield=True):
             await self._supervise(agent)
         return task
+
+    async def _find_session(self, agent: Agent) -> None:
+        """Of a conversation that is new here: an earlier pool may have had it."""
+        if not agent.knows_session:
+            assert agent.conversation is not None
+            agent.session_id = await self._journal.session_of(agent.defined_as, agent.conversation)
+            agent.knows_session = True
+
+    async def _keep_session(self, agent: Agent) -> None:
+        if agent.conversation is not None:
+            await self._journal.keep_session(agent.defined_as, agent.conversation, agent.session_id)
 
     def _enter(self, agent: Agent, task: Task) -> None:
         """A task that is on record gets into its agent's queue, or ends at once."""
@@ -306,12 +321,13 @@ class Pool:
             del self._agents[unused.name]
             await self._tree.forget(unused)
 
-    def _run_again(self, found: list[tuple[TaskRecord, str]]) -> None:
+    async def _run_again(self, found: list[tuple[TaskRecord, str]]) -> None:
         """Queue what a pool before this one has left, as it was."""
         for record, text in found:
             task = revived(record, text, self._journal)
             agent = self._known(record.agent, record.conversation)
             task.reply_limit = self.settings(record.agent).reply_limit
+            await self._find_session(agent)
             self._enter(agent, task)
             if self._watchers is not None:
                 self._watchers.start_soon(self._supervise, agent)
@@ -435,6 +451,8 @@ class Pool:
             PoolError: there is no such agent.
         """
         self._check_call()
+        if conversation is not None:
+            await self._journal.keep_session(name, conversation, None)
         agent = self._agents.get(name if conversation is None else f"{name}@{conversation}")
         if agent is None:
             self.define(name)

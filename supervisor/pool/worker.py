@@ -71,6 +71,8 @@ class Surroundings:
     """Where processes come from."""
     take_spare: Callable[[Profile, str, str], Awaitable[Spare | None]]
     """A process that stands by, as `SpareKeeper.take`."""
+    keep_session: Callable[[Agent], Awaitable[None]]
+    """Told when another session holds a conversation than before, or none."""
 
 
 class AgentCrashError(Exception):
@@ -260,6 +262,10 @@ class Worker:
                 finally:
                     attending.cancel()
         self._resting = end.kind == "rest"
+        if end.kind == "start" and self._agent.session_id is not None:
+            if not self._learned_option(process, tuple(process.stderr)):
+                await self._lose_conversation(process, status)
+            return None
         return self._crash(process, end, status)
 
     async def _end(self, process: AgentProcess, end: End) -> int | None:
@@ -387,15 +393,17 @@ class Worker:
             process.on_activity = lambda _: None
         try:
             if result is not None:
-                if (end := self._settle(process, task, result)) is not None:
-                    return end
+                lost = self._has_lost_context(result)
+                await self._hold_conversation_in(None if lost else result.session_id)
+                self._settle(process, task, result, lost)
+                if lost:
+                    return End("replace")
             elif not await self._interrupt(process, task):
                 return End("unresponsive")
             seat.state = "resetting"
-            if agent.conversation is not None:
-                if result is not None:
-                    agent.session_id = result.session_id
-            elif not await process.reset(self._settings.control_timeout):
+            if agent.conversation is None and not await process.reset(
+                self._settings.control_timeout
+            ):
                 return End("replace")
             if result is None or (result.turns or 0) > 1:
                 # It used tools, and a command may have left something running, or files.
@@ -406,11 +414,10 @@ class Worker:
             agent.reset_by = process.reset_by
         return None
 
-    def _settle(self, process: AgentProcess, task: Task, result: TurnResult) -> End | None:
-        """The agent has brought the task to its end; an `End` where its process is no use now."""
+    def _settle(self, process: AgentProcess, task: Task, result: TurnResult, lost: bool) -> None:
+        """The agent has brought the task to its end; `lost`: without the context that it needs."""
         agent = self._agent
         task.bill(result.usage, result.cost_usd, is_lower_bound=False)
-        lost = self._has_lost_context(result)
         outcome = (
             conversation_lost_error(agent, "its CLI began a new session")
             if lost
@@ -419,10 +426,13 @@ class Worker:
         task.settle(outcome)
         task.end_attempt(None, outcome.code if isinstance(outcome, TaskError) else "")
         agent.has_taken(task.times()["ran_s"])
-        if lost:
-            agent.session_id = None
-            return End("replace")
-        return None
+
+    async def _hold_conversation_in(self, session_id: str | None) -> None:
+        """Note that this session holds the conversation, if it is one; None: none does."""
+        agent = self._agent
+        if agent.conversation is not None and agent.session_id != session_id:
+            agent.session_id = session_id
+            await self._around.keep_session(agent)
 
     async def _interrupt(self, process: AgentProcess, task: Task) -> bool:
         """End the turn of a task that somebody else has settled; False: it goes on regardless."""
@@ -552,9 +562,6 @@ class Worker:
             return self._start_failed(f"did not become ready within {limit_s:g} s", stderr)
         if end.kind == "start" and self._learned_option(process, stderr):
             return None
-        if end.kind == "start" and self._agent.session_id is not None:
-            self._lose_conversation(" | ".join(stderr[-5:]) or how)
-            return None
         if end.kind == "start":
             return self._start_failed(f"{how} before it was ready", stderr)
         if end.task is None:
@@ -570,9 +577,10 @@ class Worker:
             return None
         return AgentCrashError(f"its process {how} in a task")
 
-    def _lose_conversation(self, why: str) -> None:
+    async def _lose_conversation(self, process: AgentProcess, status: int | None) -> None:
         """It cannot be taken up again: whoever waits is told, and the next call begins anew."""
-        self._agent.session_id = None
+        why = " | ".join(list(process.stderr)[-5:]) or f"its process {exit_in_words(status)}"
+        await self._hold_conversation_in(None)
         self._agent.fail_waiting(conversation_lost_error(self._agent, why))
 
     def _learned_option(self, process: AgentProcess, stderr: tuple[str, ...]) -> bool:

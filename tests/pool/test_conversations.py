@@ -141,3 +141,25 @@ async def test_a_name_that_cannot_be_one_is_refused(project: Project, name: str)
         _, meta = await say(client, "x", name)
 
         assert meta["code"] == "invalid_arguments"
+
+
+async def test_a_conversation_is_taken_up_again_by_the_next_pool(project: Project) -> None:
+    async with project.connect() as client:
+        await say(client, "[[say one]] alpha", "a")
+        await say(client, "[[say one]] beta", "b")
+        await client.call("reset", agent="talker", conversation="b")
+    await project.run("stop")
+    async with project.connect() as client:
+        assert "alpha" in (await say(client, "[[context]]", "a"))[0]
+        assert (await say(client, "[[context]]", "b"))[0] == "context: 0 user texts: []"
+
+
+async def test_a_reset_ends_also_what_an_earlier_pool_has_left_of_a_conversation(
+    project: Project,
+) -> None:
+    async with project.connect() as client:
+        await say(client, "[[say one]] alpha", "a")
+    await project.run("stop")
+    async with project.connect() as client:
+        await client.call("reset", agent="talker", conversation="a")
+        assert (await say(client, "[[context]]", "a"))[0] == "context: 0 user texts: []"
