@@ -14,6 +14,7 @@ import trio
 from supervisor.ledger import (
     By,
     Failure,
+    Interrupted,
     Ledger,
     LedgerError,
     Retention,
@@ -56,6 +57,7 @@ class Journal:
         self._emit = emit
         self._ledger: Ledger | None = None
         self._error: LedgerError | None = None
+        self._was_open = False
         self._tried_at = -OPEN_AGAIN_S
         self._opening = trio.Lock()
         self._open_attempts: set[str] = set()
@@ -76,17 +78,19 @@ class Journal:
 
     async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
         """Open the ledger, end what an earlier pool left open, and keep it small."""
-        if self.is_on:
+        if self.is_on and self._ledger is None:
             await self._open()
         task_status.started()
         try:
             while True:
                 await self._prune()
                 await trio.sleep(PRUNE_EVERY_S)
-        finally:
+        except trio.Cancelled:
+            # Not where this crashes: open tasks are known to the ledger that accepted them alone.
             ledger, self._ledger = self._ledger, None
             if ledger is not None:
                 await ledger.aclose()
+            raise
 
     async def _open(self) -> None:
         assert self._state is not None
@@ -107,11 +111,7 @@ class Journal:
                 self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
                 ledger = await Ledger.open(self._state / FILE, self._state / REPLIES, settings)
                 try:
-                    found = await ledger.interrupt_open(
-                        "The pool was killed while it had this task.",
-                        "Send the task again; what it had done to files stays done.",
-                        keep=lambda record: self.runs_on(record.agent),
-                    )
+                    found = await self._interrupt_others(ledger)
                 except LedgerError:
                     await ledger.aclose()
                     raise
@@ -124,6 +124,18 @@ class Journal:
         if found.ended or found.waiting:
             self._emit(TasksInterrupted("", len(found.ended), len(found.waiting)))
         await self.on_interrupted(list(found.waiting))
+
+    async def _interrupt_others(self, ledger: Ledger) -> Interrupted:
+        """End what earlier pools have left open; what this one has is not theirs."""
+        if self._was_open:
+            return Interrupted((), ())
+        found = await ledger.interrupt_open(
+            "The pool was killed while it had this task.",
+            "Send the task again; what it had done to files stays done.",
+            keep=lambda record: self.runs_on(record.agent),
+        )
+        self._was_open = True
+        return found
 
     async def _prune(self) -> None:
         if self._ledger is None:
@@ -167,48 +179,56 @@ class Journal:
 
     def attempt_began(self, task: Task) -> None:
         """A process has all of the task."""
-        if self._ledger is not None:
-            last = task.tries[-1]
-            self._open_attempts.add(task.id)
-            self._ledger.started(
-                task.id, last.pid, definition_hash=task.definition_hash, at=last.started_at
+        last, digest = task.tries[-1], task.definition_hash
+        self._open_attempts.add(task.id)
+        self._tell(
+            lambda ledger: ledger.started(
+                task.id, last.pid, definition_hash=digest, at=last.started_at
             )
+        )
 
     def attempt_ended(self, task: Task, exit_status: int | None, why: str) -> None:
         """The process no longer has it."""
-        if self._ledger is not None and task.id in self._open_attempts:
+        if task.id in self._open_attempts:
             self._open_attempts.discard(task.id)
-            self._ledger.attempt_ended(task.id, exit_status=exit_status, why=why)
+            self._tell(
+                lambda ledger: ledger.attempt_ended(task.id, exit_status=exit_status, why=why)
+            )
 
     def billed(self, task: Task) -> None:
         """What the task has taken is known better."""
-        if self._ledger is not None and task.id in self._open_attempts:
-            self._ledger.billed(
-                task.id,
-                _usage(task.usage),
-                task.cost_usd,
-                is_lower_bound=task.cost_is_lower_bound,
-            )
+        if task.id in self._open_attempts:
+            usage, cost, least = _usage(task.usage), task.cost_usd, task.cost_is_lower_bound
+            self._tell(lambda ledger: ledger.billed(task.id, usage, cost, is_lower_bound=least))
 
     def ended(self, task: Task) -> None:
         """The task has its outcome."""
-        if self._ledger is None:
-            return
         outcome = task.outcome
         if isinstance(outcome, TaskResult):
             self._open_attempts.discard(task.id)
-            self._ledger.ended(
-                task.id,
-                "result",
-                reply=outcome.text,
-                reply_in_file=task.is_long(outcome.text),
-                usage=_usage(task.usage),
-                cost_usd=task.cost_usd,
-                cost_is_lower_bound=task.cost_is_lower_bound,
+            self._tell(
+                lambda ledger: ledger.ended(
+                    task.id,
+                    "result",
+                    reply=outcome.text,
+                    reply_in_file=task.is_long(outcome.text),
+                    usage=_usage(task.usage),
+                    cost_usd=task.cost_usd,
+                    cost_is_lower_bound=task.cost_is_lower_bound,
+                )
             )
         elif outcome is not None:
             failure = Failure(outcome.message, outcome.advice, outcome.data)
-            self._ledger.ended(task.id, outcome.code, failure=failure)
+            self._tell(lambda ledger: ledger.ended(task.id, outcome.code, failure=failure))
+
+    def _tell(self, what: Callable[[Ledger], object]) -> None:
+        """Tell the ledger something; what it refuses costs no task its outcome."""
+        if self._ledger is None:
+            return
+        try:
+            what(self._ledger)
+        except ValueError as error:
+            self._emit(LedgerFailed("", str(error)))
 
     async def keep_session(self, agent: str, conversation: str, session_id: str | None) -> None:
         """Remember which session holds a conversation, as far as that can be written."""
