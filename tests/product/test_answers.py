@@ -72,7 +72,10 @@ async def test_an_empty_answer_is_an_empty_text(client: Client, steady: str) -> 
 
 
 async def test_an_answer_of_20_kb_comes_whole(client: Client, steady: str) -> None:
-    assert text_of(await client.call("invoke", agent=steady, task="[[size 20000]]")) == "x" * 20000
+    assert (
+        text_of(await client.call("invoke", agent=steady, task="[[size 20000]]", reply="full"))
+        == "x" * 20000
+    )
 
 
 async def test_an_answer_keeps_every_character(client: Client, steady: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from supervisor.pool.config.problems import ConfigError, Problem, written
+from supervisor.pool.config.problems import ConfigError, Problem
 
 
 def task_timeout_s(environ: Mapping[str, str]) -> float | None:
@@ -18,7 +18,7 @@ def task_timeout_s(environ: Mapping[str, str]) -> float | None:
     digits = value.isascii() and value.isdigit() and len(value) <= 15
     if not digits or int(value) == 0:
         reason = (
-            f"{written(value)} does not fit: a whole number of milliseconds above 0 is allowed. "
+            f'"{value}" does not fit: a whole number of milliseconds above 0 is allowed. '
             "It is settled when the pool starts: mend it, then run agent-pool stop"
         )
         raise ConfigError([Problem(Path("environment"), None, "TASK_TIMEOUT_MS", reason)])
