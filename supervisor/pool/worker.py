@@ -98,6 +98,7 @@ class Worker:
         self._rest: str | None = None
         self._digest = ""
         self._resting = False  # its last process was ended because nobody needs one
+        self._over = False
 
     async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve the agent's queue until cancelled.
@@ -120,21 +121,16 @@ class Worker:
             if self._in_use and self._agent.down is None:
                 # Stopped with its group: where there was a process, there is to be one again.
                 self._seat.eager = True
+            self._over = True
             self._answer_resets()
 
     async def reset(self) -> None:
         """Kill the process's tree, end the task in hand, and wait until all of it is gone."""
-        done = trio.Event()
-        self._resets.append(done)
-        self._cut(CutOff(reset_error(self._agent.name), replace=False))
-        await done.wait()
+        await self._cut_and_wait(CutOff(reset_error(self._agent.name), replace=False))
 
     async def retire(self, error: TaskError) -> None:
         """End the process in order, and wait for that; `error` is for a task in hand."""
-        done = trio.Event()
-        self._resets.append(done)
-        self._cut(CutOff(error, replace=False, in_order=True))
-        await done.wait()
+        await self._cut_and_wait(CutOff(error, replace=False, in_order=True))
 
     def rest(self, why: str) -> None:
         """End the process if it is idle, until somebody needs one again."""
@@ -154,6 +150,14 @@ class Worker:
     def _emit(self, event: PoolEvent) -> None:
         task_id, attempt = self._in_hand or (None, None)
         self._around.yard.emit(event.told_by(self._seat.name, task_id, attempt))
+
+    async def _cut_and_wait(self, cut_off: CutOff) -> None:
+        if self._over:
+            return  # it crashed just now: all of it is gone, and nobody would answer
+        done = trio.Event()
+        self._resets.append(done)
+        self._cut(cut_off)
+        await done.wait()
 
     def _cut(self, cut_off: CutOff) -> None:
         if self._cut_off is None:

@@ -92,20 +92,21 @@ async def test_more_conversations_than_may_be_at_once_are_refused_while_all_are_
     project: Project,
 ) -> None:
     async with project.connect() as client:
-        numbers = []
+        calls = []
         for name in ("a", "b"):
             call: dict[str, Any] = {"agent": "talker", "task": "[[hang]]", "conversation": name}
-            numbers.append((await client.start_call("invoke", **call))[0])
+            calls.append(await client.start_call("invoke", **call))
         with trio.fail_after(LIMIT_S):
             while True:
                 found = await conversations(client)
                 if [one["state"] for one in found.values()] == ["busy", "busy"]:
                     break
+                assert not any(answer.come for _, answer in calls), found
                 await trio.sleep(POLL_S)
         _, meta = await say(client, "x", "c")
 
         assert meta["code"] == "conversations_busy"
-        for number in numbers:
+        for number, _ in calls:
             await client.cancel(number)
 
 

@@ -24,6 +24,7 @@ def program(code):
 
 async def start(code, tag='a tag'):
     env = {'PATH': os.environ['PATH']}
+    tag = f'{tag} of {os.getpid()}'  # a tree is found by it, and other tests run beside this one
     child = await Child.start(Command(program(code), Path.cwd(), env, 'REAPER_TEST_TAG', tag))
     line = b''
     while b'\\n' not in line:
