@@ -50,6 +50,12 @@ ANNOUNCED_ENOUGH = 2
 One would not do: a simple stand-in may print its only `init` with the first task.
 """
 
+SPOKEN_ENOUGH = 1
+"""Tasks in a row whose answer was said before its result, until a result of a turn in which nothing
+was said is not believed. One will do: before the first task of a process there is no other whose
+result could be late.
+"""
+
 REFUSAL = "This agent runs without a person who could be asked, so it is refused."
 
 
@@ -235,11 +241,7 @@ class ClaudeSession:
             return "it names another task"
         if self._announced >= ANNOUNCED_ENOUGH and not self._turn_started:
             return "its turn has not begun"
-        if (
-            self._spoken >= ANNOUNCED_ENOUGH
-            and not self._answer_so_far
-            and _says_something(message)
-        ):
+        if self._spoken >= SPOKEN_ENOUGH and not self._answer_so_far and _says_something(message):
             return "nothing of it was said in this turn"
         return None
 
