@@ -168,19 +168,37 @@ SEND_MANY = st.builds(
     tasks=st.lists(st.tuples(AGENT, KIND), min_size=2, max_size=4).map(tuple),
     max_parallel=st.sampled_from([None, 1]),
 )
+ASK = st.builds(Ask, client=WHO, tool=st.sampled_from(["cancel", "result", "wait"]), back=BACK)
 TROUBLE: st.SearchStrategy[Step] = st.one_of(
-    st.builds(Ask, client=WHO, tool=st.sampled_from(["cancel", "result", "wait"]), back=BACK),
+    ASK,
     st.builds(Withdraw, back=BACK),
     st.builds(Kill, agent=AGENT, choice=st.integers(0, 3)),
     st.builds(Reset, client=WHO, agent=AGENT, conversation=CONVERSATION),
     st.builds(Leave, client=WHO),
-    st.builds(EndPool, how=st.sampled_from(["SIGKILL", "SIGKILL", "SIGTERM"])),
 )
 MEANWHILE: st.SearchStrategy[Step] = st.one_of(
     st.builds(Await, back=BACK),
     st.builds(Pause, seconds=st.sampled_from([0.01, 0.05, 0.2])),
 )
-SCRIPTS: st.SearchStrategy[list[Step]] = st.lists(
-    st.one_of(SEND, SEND, SEND, SEND_MANY, TROUBLE, TROUBLE, MEANWHILE), min_size=18, max_size=36
+END: st.SearchStrategy[Step] = st.builds(
+    EndPool, how=st.sampled_from(["SIGKILL", "SIGKILL", "SIGTERM"])
 )
-"""Scripts that are worth the start of a pool."""
+
+WEIGHED: Final[list[st.SearchStrategy[Step]]] = [
+    *[SEND] * 6,
+    *[SEND_MANY] * 2,
+    *[TROUBLE] * 4,
+    *[MEANWHILE] * 2,
+]
+LIFE = st.lists(st.sampled_from(WEIGHED).flatmap(lambda step: step), min_size=10, max_size=25)
+"""What happens in the life of one pool."""
+
+
+def _one_after_the_other(lives: list[tuple[list[Step], Step]]) -> list[Step]:
+    return [step for life, end in lives for step in (*life, end)]
+
+
+SCRIPTS: st.SearchStrategy[list[Step]] = st.lists(st.tuples(LIFE, END), min_size=1, max_size=2).map(
+    _one_after_the_other
+)
+"""One or two pools, one after the other."""

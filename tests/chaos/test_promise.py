@@ -23,7 +23,7 @@ RANDOM = int(os.environ.get("AGENT_POOL_PROMISE_SCRIPTS", "0"))
 # Not shrunk: it is a matter of time what comes of a script, and takes seconds.
 @given(SCRIPTS)
 @settings(
-    max_examples=RANDOM or 5,
+    max_examples=RANDOM or 4,
     derandomize=not RANDOM,
     database=None,
     deadline=None,
