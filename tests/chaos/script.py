@@ -168,10 +168,12 @@ SEND_MANY = st.builds(
     tasks=st.lists(st.tuples(AGENT, KIND), min_size=2, max_size=4).map(tuple),
     max_parallel=st.sampled_from([None, 1]),
 )
-ASK = st.builds(Ask, client=WHO, tool=st.sampled_from(["cancel", "result", "wait"]), back=BACK)
-TROUBLE: st.SearchStrategy[Step] = st.one_of(
-    ASK,
+CHANGE_OF_MIND: st.SearchStrategy[Step] = st.one_of(
+    st.builds(Ask, client=WHO, tool=st.just("cancel"), back=BACK),
+    st.builds(Ask, client=WHO, tool=st.sampled_from(["result", "wait"]), back=BACK),
     st.builds(Withdraw, back=BACK),
+)
+TROUBLE: st.SearchStrategy[Step] = st.one_of(
     st.builds(Kill, agent=AGENT, choice=st.integers(0, 3)),
     st.builds(Reset, client=WHO, agent=AGENT, conversation=CONVERSATION),
     st.builds(Leave, client=WHO),
@@ -187,10 +189,11 @@ END: st.SearchStrategy[Step] = st.builds(
 WEIGHED: Final[list[st.SearchStrategy[Step]]] = [
     *[SEND] * 6,
     *[SEND_MANY] * 2,
-    *[TROUBLE] * 4,
-    *[MEANWHILE] * 2,
+    *[CHANGE_OF_MIND] * 4,
+    *[TROUBLE] * 3,
+    *[MEANWHILE] * 3,
 ]
-LIFE = st.lists(st.sampled_from(WEIGHED).flatmap(lambda step: step), min_size=10, max_size=25)
+LIFE = st.lists(st.sampled_from(WEIGHED).flatmap(lambda step: step), min_size=12, max_size=30)
 """What happens in the life of one pool."""
 
 
