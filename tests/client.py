@@ -260,16 +260,20 @@ class Client:
 
     async def listen(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Read stdout and stderr to their ends; `open_client` runs it."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._drain_stderr)
-            task_status.started()
-            await self._read_messages()
-        status = await self.process.wait()
-        self._gone = f"the process ended with status {status}; stderr: {self.stderr.strip()}"
-        for answer in self._pending.values():
-            answer.lose(self._gone)
-        self._pending.clear()
-        self._all_read.set()
+        gone = "the connection has been closed"
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._drain_stderr)
+                task_status.started()
+                await self._read_messages()
+            status = await self.process.wait()
+            gone = f"the process ended with status {status}; stderr: {self.stderr.strip()}"
+            self._all_read.set()
+        finally:
+            self._gone = gone
+            for answer in self._pending.values():
+                answer.lose(gone)
+            self._pending.clear()
 
     async def _drain_stderr(self) -> None:
         assert self.process.stderr is not None

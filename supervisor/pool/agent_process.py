@@ -30,6 +30,7 @@ from supervisor.protocol import (
     TurnResult,
     TurnStarted,
     Unsolicited,
+    sum_of_money,
 )
 
 STDERR_LINES = 20
@@ -209,9 +210,9 @@ class AgentProcess:
             return None
         reply = await self._control("get_usage", PROBE_S)
         session = reply.response.get("session") if reply is not None and reply.ok else None
-        total = session.get("total_cost_usd") if isinstance(session, dict) else None
-        self.capabilities.usage = isinstance(total, int | float)
-        return float(total) if isinstance(total, int | float) else None
+        total = sum_of_money(session.get("total_cost_usd") if isinstance(session, dict) else None)
+        self.capabilities.usage = total is not None
+        return total
 
     async def send_task(self, text: str) -> None:
         """Write a task's line, whole.

@@ -38,8 +38,8 @@ from supervisor.tree import (
 TOP = "agents"
 """The supervisor of all the others here, by its name."""
 
-GROUP = "group "
-"""What the name of a group's supervisor begins with; no agent's name begins like it."""
+GROUP = "group:"
+"""What the name of a group's supervisor begins with. No agent's name has a colon."""
 
 
 class AgentTree:
@@ -246,10 +246,12 @@ class AgentTree:
                 times = f"{event.intensity + 1} times within {event.period_s:g} s"
                 reason = f"it failed {times}, at last because {cause}"
                 if supervisor.startswith(GROUP):
-                    reason = f"its {supervisor} failed {times}, at last {child} because {cause}"
+                    told = _in_words(supervisor)
+                    reason = f"its {told} failed {times}, at last {child} because {cause}"
                 self._ended(supervisor, reason, self._table(supervisor).cool_down)
             case AutoShutdownEvent(child_id=child):
-                self._ended(supervisor, f"its {supervisor} ended with {child}, a significant child")
+                told = _in_words(supervisor)
+                self._ended(supervisor, f"its {told} ended with {child}, a significant child")
             case _:
                 pass
 
@@ -304,6 +306,10 @@ class AgentTree:
     def _agent_of(self, child: str) -> Agent | None:
         """The agent whose worker that child is; None: it is a group."""
         return self._agents.get(child.rpartition("#")[0])
+
+
+def _in_words(supervisor: str) -> str:
+    return supervisor.replace(GROUP, "group ", 1)
 
 
 def _flags(table: SupervisorTable) -> SupervisorFlags:

@@ -581,7 +581,9 @@ class Pool:
     async def _revive(self, agent: Agent) -> None:
         """Start a down agent again, if what it starts has changed; else refuse the call."""
         assert agent.down is not None
-        if self._launch(agent).key != agent.down.launch_key:
+        started = agent.down.launch_key
+        # Of who never had a process nothing can have changed: it is down for another's failure.
+        if started is not None and self._launch(agent).key != started:
             await self._bring_back(agent)
         if agent.down is not None:
             raise PoolError(agent.down_error())

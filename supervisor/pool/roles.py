@@ -24,7 +24,7 @@ from supervisor.pool.launch import (
 )
 from supervisor.pool.outcome import PoolError
 from supervisor.pool.refusals import broken_error, unknown_error
-from supervisor.pool.trust import is_trusted
+from supervisor.pool.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Roles:
         self._root = root
         self._environ = environ
         self._catalogue = Catalogue(folders)
+        self._trust = Trust(root, environ)
         self._config = config
         self._roles: dict[str, _Made] = {}
 
@@ -110,7 +111,7 @@ class Roles:
     @property
     def _definitions(self) -> Catalogue:
         """All agents; what runs code counts where the user trusts the project, as of now."""
-        self._catalogue.trusted = is_trusted(self._root, self._environ)
+        self._catalogue.trusted = self._trust.now()
         return self._catalogue
 
     def _role(self, definition: AgentDefinition) -> Role:

@@ -24,7 +24,7 @@ from supervisor.protocol._events import (
     Usage,
 )
 from supervisor.protocol._lines import LINE_LIMIT, LineSplitter
-from supervisor.protocol._session import ClaudeSession
+from supervisor.protocol._session import ClaudeSession, sum_of_money
 
 __all__ = [
     "LINE_LIMIT",
@@ -42,4 +42,5 @@ __all__ = [
     "TurnStarted",
     "Unsolicited",
     "Usage",
+    "sum_of_money",
 ]

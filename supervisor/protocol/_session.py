@@ -50,6 +50,15 @@ ANNOUNCED_ENOUGH = 2
 One would not do: a simple stand-in may print its only `init` with the first task.
 """
 
+MOST_TOKENS = 10**12
+"""More than one task can take; thousands of such tasks can be added up in SQLite's 64 bits."""
+
+SPOKEN_ENOUGH = 1
+"""Tasks in a row whose answer was said before its result, until a result of a turn in which nothing
+was said is not believed. One will do: before the first task of a process there is no other whose
+result could be late.
+"""
+
 REFUSAL = "This agent runs without a person who could be asked, so it is refused."
 
 
@@ -235,11 +244,7 @@ class ClaudeSession:
             return "it names another task"
         if self._announced >= ANNOUNCED_ENOUGH and not self._turn_started:
             return "its turn has not begun"
-        if (
-            self._spoken >= ANNOUNCED_ENOUGH
-            and not self._answer_so_far
-            and _says_something(message)
-        ):
+        if self._spoken >= SPOKEN_ENOUGH and not self._answer_so_far and _says_something(message):
             return "nothing of it was said in this turn"
         return None
 
@@ -286,7 +291,7 @@ class ClaudeSession:
         )
 
     def _spent(self, total: object) -> float | None:
-        now = _finite(total)
+        now = sum_of_money(total)
         if now is None:
             return None
         # A total that fell began anew: newer versions do so when the context is cleared.
@@ -344,8 +349,13 @@ def _question(message: Mapping[str, Any]) -> Iterator[Event]:
 
 
 def _usage(given: Mapping[str, Any]) -> Usage:
+    """Kinds of which no number of tokens is said, or none that can be, count as 0."""
     names = Usage.__dataclass_fields__
-    return Usage(**{n: given[n] for n in names if isinstance(given.get(n), int)})
+    return Usage(**{n: given[n] for n in names if _is_number_of_tokens(given.get(n))})
+
+
+def _is_number_of_tokens(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MOST_TOKENS
 
 
 def _denials(given: object) -> Iterator[Denial]:
@@ -375,12 +385,13 @@ def _dicts(value: object) -> list[dict[str, Any]]:
     return [one for one in _list(value) if isinstance(one, dict)]
 
 
-def _finite(value: object) -> float | None:
+def sum_of_money(value: object) -> float | None:
+    """US dollars as a CLI says them; None: that is no sum that can have been spent."""
     try:
         number = float(value) if isinstance(value, int | float) else math.nan
     except OverflowError:
         return None
-    return number if math.isfinite(number) else None
+    return number if math.isfinite(number) and number >= 0 else None
 
 
 def _text_or_none(value: object) -> str | None:

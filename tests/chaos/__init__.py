@@ -16,4 +16,10 @@ their task's text. Only outside faults reach it, and the two lists below |
 | `AGENT_POOL_CHAOS_COSTLY` | with it: beginnings of tasks that may cost the task its answer, with \
 bars between them, such as `@exit=3\\|@hang` |
 | `AGENT_POOL_CHAOS_HARMLESS` | the same, for what may not |
+
+`test_promise.py` lets hypothesis make up what clients and faults do, kills the pool in between, and
+compares the ledger with what each client saw. A few scripts, the same each time; or more, others
+each time, about three seconds each:
+
+    AGENT_POOL_PROMISE_SCRIPTS=200 python -m pytest tests/chaos/test_promise.py
 """

@@ -190,6 +190,31 @@ async def test_a_reset_of_one_brings_its_whole_group_back(project: Project) -> N
             assert text_of(answer) == "back"
 
 
+async def test_a_member_that_never_had_a_process_is_down_with_its_group(project: Project) -> None:
+    project.write_config(STRICT)
+    async with project.connect() as client:
+        os.kill(await warm(client, "one"), signal.SIGKILL)
+        await state(client, "two", "down")
+        answer = await client.call("invoke", agent="two", task="[[say back]]")
+
+        assert code_of(answer) == "agent_down"
+        assert (await client.agent("one"))["state"] == "down"
+
+
+async def test_an_agent_that_is_called_like_a_group_is_none(project: Project) -> None:
+    project.write_config(STRICT)
+    project.write_agent("group team")
+    async with project.connect() as client:
+        os.kill(await warm(client, "one"), signal.SIGKILL)
+        await state(client, "two", "down")
+        answer = await client.call("invoke", agent="group team", task="[[say here]]")
+        assert text_of(answer) == "here"
+        await client.call("reset", agent="one")
+
+        assert text_of(await client.call("invoke", agent="two", task="[[say back]]")) == "back"
+        assert await warm(client, "group team") == answer["_meta"]["pid"]
+
+
 async def test_a_group_within_a_group_goes_down_alone(project: Project) -> None:
     project.write_config(STRICT)
     async with project.connect() as client:
@@ -282,11 +307,11 @@ async def test_the_command_tree_draws_supervisors_groups_and_workers(project: Pr
     assert drawn.returncode == record.returncode == 0
     lines = drawn.stdout.splitlines()
     assert lines[0] == "root  one_for_one"
-    assert "│   ├── group team  one_for_all, transient" in lines
+    assert "│   ├── group:team  one_for_all, transient" in lines
     assert f"│   │   ├── one#0  permanent, idle, pid {pid}" in lines
     assert lines[-1] == "└── front end  permanent"
     paths = [row["path"] for row in json.loads(record.stdout)["tree"]]
-    assert "root/agents/group team/two#0" in paths
+    assert "root/agents/group:team/two#0" in paths
     assert "root/agents/alone/alone#0" in paths
 
 

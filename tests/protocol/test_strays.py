@@ -326,14 +326,17 @@ def say(text: str) -> bytes:
     return line(type="assistant", message={"content": [{"type": "text", "text": text}]})
 
 
-def test_a_late_result_in_a_turn_in_which_nothing_was_said_is_not_its_answer() -> None:
+@pytest.mark.parametrize("before", [["one"], ["one", "two"]])
+def test_a_late_result_in_a_turn_in_which_nothing_was_said_is_not_its_answer(
+    before: list[str],
+) -> None:
     session = ClaudeSession()
-    for name in ("one", "two"):
+    for name in before:
         session.begin_task(name)
         session.receive(init() + say(f"{name} done") + result(f"{name} done", uuid=name))
     session.begin_task("three")
 
-    assert_only_dropped(session, init() + result("late: of two", uuid="late"))
+    assert_only_dropped(session, init() + result("late: of the last", uuid="late"))
     assert_accepted(session, say("three done") + result("three done"), "three done")
 
 
