@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import dropwhile, islice, takewhile
 from types import TracebackType
 from typing import Any, Self
 
@@ -125,15 +125,23 @@ class Tail:
             os.close(self._current.fd)
             self._current = None
 
-    def last(self, count: int, wanted: Wanted = everything) -> list[LogLine]:
-        """The last `count` lines that are wanted, the oldest first, through all files."""
+    def last(
+        self, count: int, wanted: Wanted = everything, start: datetime | None = None
+    ) -> list[LogLine]:
+        """The last `count` lines that are wanted, the oldest first, through all files.
+
+        None is from before `start`, and what is older is not read. A line without a time belongs
+        to the one before it.
+        """
         found: list[LogLine] = []
         for file in reversed(self._past):
-            if len(found) >= count:
+            if len(found) >= count or (start is not None and file.written < start):
                 break
-            found += _last_of(file, count - len(found), wanted)
+            found += _last_of(file, count - len(found), wanted, start)
         found.reverse()
-        return found
+        if start is None:
+            return found
+        return list(dropwhile(lambda line: line.time is None, found))
 
     def since(self, start: datetime, wanted: Wanted = everything) -> Iterator[LogLine]:
         """The wanted lines from the time `start` on, the oldest first, through all files.
@@ -357,13 +365,18 @@ def _end_of_last_line(file: _File) -> int:
     return 0
 
 
-def _last_of(file: _File, count: int, wanted: Wanted) -> list[LogLine]:
+def _last_of(file: _File, count: int, wanted: Wanted, start: datetime | None) -> list[LogLine]:
     """The last `count` lines that are wanted, the last one first."""
+
+    def is_new(line: LogLine) -> bool:
+        return start is None or (time := line.time) is None or time >= start
+
     if file.compressed:
-        found = (line for line in map(LogLine.of, _forwards(file, 0)) if wanted(line))
+        read = map(LogLine.of, _forwards(file, 0))
+        found = (line for line in read if is_new(line) and wanted(line))
         return list(deque(found, maxlen=count))[::-1]
-    found = (line for line in map(LogLine.of, _backwards(file)) if wanted(line))
-    return list(islice(found, count))
+    new = takewhile(is_new, map(LogLine.of, _backwards(file)))
+    return list(islice(filter(wanted, new), count))
 
 
 def _backwards(file: _File) -> Iterator[bytes]:
