@@ -50,6 +50,9 @@ ANNOUNCED_ENOUGH = 2
 One would not do: a simple stand-in may print its only `init` with the first task.
 """
 
+TOKENS_LIMIT = 10**9
+"""Tokens of one message that are believed."""
+
 REFUSAL = "This agent runs without a person who could be asked, so it is refused."
 
 
@@ -200,7 +203,8 @@ class ClaudeSession:
         name = str(message.get("id"))
         if name != self._counted_message:
             self._counted_message = name
-            self.turn_tokens += sum(vars(_usage(_dict(message.get("usage")))).values())
+            tokens = sum(vars(_usage(_dict(message.get("usage")))).values())
+            self.turn_tokens += min(max(tokens, 0), TOKENS_LIMIT)
 
     def _receive_assistant(self, message: Mapping[str, Any]) -> Iterator[Event]:
         for block in _dicts(_dict(message.get("message")).get("content")):

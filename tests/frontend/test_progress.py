@@ -1,0 +1,73 @@
+"""What callers are told while they wait, on a pool at work."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.client import LIMIT_S
+from tests.frontend.stage import Stage, serving
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with serving(tmp_path, coder="") as stage:
+        yield stage
+
+
+async def first_report(
+    stage: Stage, wanted: Callable[[str], bool], tool: str, **arguments: Any
+) -> str:
+    """The first message of that kind while the call goes on, which is cancelled then."""
+    found = ""
+    async with stage.client() as client:
+        with trio.fail_after(LIMIT_S), trio.CancelScope() as call:
+
+            async def note(progress: float, total: float | None, message: str | None) -> None:
+                nonlocal found
+                if wanted(message or ""):
+                    found = message or ""
+                    call.cancel()
+
+            await client.call_tool(tool, arguments, progress_callback=note)
+    assert found
+    return found
+
+
+async def test_a_task_that_waits_is_told_its_place(stage: Stage) -> None:
+    busy = await stage.pool.submit("coder", "[[hang]]")
+    with trio.fail_after(LIMIT_S):
+        await busy.doing.wait_value("working")
+    await stage.pool.submit("coder", "[[hang]]", priority="high")
+
+    said = await first_report(
+        stage, lambda message: "place" in message, "invoke", agent="coder", task="x"
+    )
+
+    assert said.startswith("coder: waiting in the queue, place 2 of 2 (0 s; task t-")
+
+
+async def test_a_task_at_work_is_told_what_it_does_and_its_tokens(stage: Stage) -> None:
+    said = await first_report(
+        stage,
+        lambda message: "tokens" in message,
+        "invoke",
+        agent="coder",
+        task="[[bash sleep 60]]",
+    )
+
+    assert "coder: Bash: sleep 60 (" in said
+    assert stage.events
+
+
+async def test_many_tasks_are_told_how_many_are_done_and_what_the_first_do(stage: Stage) -> None:
+    tasks = [{"agent": "coder", "task": "[[hang]]"} for _ in range(5)]
+
+    said = await first_report(
+        stage, lambda message: "place 4" in message or "more" in message, "invoke_many", tasks=tasks
+    )
+
+    assert said.startswith("0 of 5 done; coder: ")
+    assert said.endswith("; and 2 more")
