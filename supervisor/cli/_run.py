@@ -171,6 +171,7 @@ class _Program:
             SupervisorFlags(intensity=5, period_s=60),
             [
                 *self._pool.children,
+                ChildSpec("notices", self._front_end.notices.run),
                 ChildSpec("front end", front_end, shutdown="infinity"),
             ],
             on_event=self._tell_tree,
@@ -260,4 +261,4 @@ class _Program:
     def _emit(self, event: PoolEvent) -> None:
         if self._log.isEnabledFor(_LEVELS[event.level]):
             getattr(self._log, event.level)(event.kind, **event.fields())
-        self._front_end.take(event)
+        self._front_end.told(event)

@@ -58,13 +58,13 @@ class Notices:
         self._wake = trio.Event()
         self._nursery: trio.Nursery | None = None
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
         """Tell clients until cancelled."""
         try:
             async with trio.open_nursery() as self._nursery:
                 for outbox in self._outboxes.values():
                     self._nursery.start_soon(outbox.run)
-                task_status.started()
+                task_status.started(self)
                 while True:
                     await self._wake.wait()
                     await trio.sleep(GAP_S)
@@ -139,7 +139,7 @@ class Notices:
         return outbox
 
     def _forget(self, connection: Connection) -> None:
-        self._outboxes.pop(connection).scope.cancel()
+        self._outboxes.pop(connection).close()
 
 
 class _Outbox:
@@ -150,9 +150,9 @@ class _Outbox:
         """The resources that it subscribed to: their one spelling, and its own."""
         self.least: int | None = None
         """The level of what is sent to its log, as a rank; None: nothing is."""
-        self.scope = trio.CancelScope()
-        """Of `run`; cancelled when the client has gone."""
         self._connection = connection
+        self._running = trio.CancelScope()
+        self._is_closed = False
         self._changed: dict[ServerEvent, None] = {}
         self._messages: deque[dict[str, Any]] = deque()
         self._lost = 0
@@ -160,12 +160,17 @@ class _Outbox:
 
     async def run(self) -> None:
         """Write what is to be told; waits for as long as the client does not read."""
-        with self.scope:
-            while True:
+        with trio.CancelScope() as self._running:
+            while not self._is_closed:
                 await self._wake.wait()
                 self._wake = trio.Event()
                 for method, params in self._due():
                     await self._connection.notify(method, params)
+
+    def close(self) -> None:
+        """The client has gone."""
+        self._is_closed = True
+        self._running.cancel()
 
     def offer(self, changed: ServerEvent) -> None:
         """This has changed; it is told if it wants to know."""

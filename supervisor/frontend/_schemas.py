@@ -27,7 +27,7 @@ class _Short(GenerateJsonSchema):
         return made
 
 
-def input_schema(arguments: type[BaseModel]) -> dict[str, Any]:
+def arguments_schema(arguments: type[BaseModel]) -> dict[str, Any]:
     """What a tool takes."""
     schema = arguments.model_json_schema(schema_generator=_Short)
     for table in (schema, *schema.get("$defs", {}).values()):
@@ -36,7 +36,7 @@ def input_schema(arguments: type[BaseModel]) -> dict[str, Any]:
     return schema
 
 
-def output_schema(record: type[BaseModel]) -> dict[str, Any]:
+def record_schema(record: type[BaseModel]) -> dict[str, Any]:
     """What a tool gives back; no client shows it to a model."""
     schema = record.model_json_schema()
     schema.pop("description", None)

@@ -51,12 +51,13 @@ class FrontEnd:
     def __post_init__(self) -> None:
         self._unanswered: set[tuple[int, object]] = set()
         self._numbers = count()
-        self._notices = Notices()
-        self._server = PoolServer(self.pool, self._notices, self.on_fault)
+        self.notices = Notices()
+        """What clients are told unasked; its `run` is to be running."""
+        self._server = PoolServer(self.pool, self.notices, self.on_fault)
 
-    def take(self, event: PoolEvent) -> None:
+    def told(self, event: PoolEvent) -> None:
         """Something has happened in the pool: clients that asked for it are told soon."""
-        self._notices.take(event)
+        self.notices.take(event)
 
     def tell_tools_changed(self) -> None:
         """The configuration or the definitions have changed: clients are told to look again.
@@ -64,7 +65,7 @@ class FrontEnd:
         At the list of tools, the list of resources, and what they subscribed to of them.
         """
         agents = [Address("agents", name).uri for name in self.pool.purposes()]
-        self._notices.tell([*lists_changed(), *map(ResourceUpdated, agents)])
+        self.notices.tell([*lists_changed(), *map(ResourceUpdated, agents)])
 
     async def run(
         self,
@@ -74,7 +75,6 @@ class FrontEnd:
     ) -> None:
         """Serve until cancelled; no connection's trouble is another's."""
         async with trio.open_nursery() as nursery:
-            await nursery.start(self._notices.run)
             task_status.started(self)
             while True:
                 try:
@@ -90,7 +90,7 @@ class FrontEnd:
 
     async def flush(self) -> None:
         """Wait until the answers under way have been written, but not for long."""
-        self._notices.listen.close()
+        self.notices.listen.close()
         with trio.move_on_after(FLUSH_S):
             while self._unanswered:
                 await self.changed.wait()

@@ -36,7 +36,7 @@ from supervisor.frontend._records import (
     TasksRecord,
     TreeRecord,
 )
-from supervisor.frontend._schemas import input_schema, output_schema
+from supervisor.frontend._schemas import arguments_schema, record_schema
 from supervisor.pool import Pool, PoolError, TaskError
 
 
@@ -61,8 +61,8 @@ class Tool:
             name=self.name,
             title=self.title,
             description=self.description,
-            input_schema=input_schema(self.arguments),
-            output_schema=None if result is None else output_schema(result),
+            input_schema=arguments_schema(self.arguments),
+            output_schema=None if result is None else record_schema(result),
             # In its annotations as well: there clients up to 2025-03-26 look for it.
             annotations=self.annotations.model_copy(update={"title": self.title}),
             _meta=dict(WHOLE) if self.long else None,

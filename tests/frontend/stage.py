@@ -22,7 +22,7 @@ from supervisor.frontend._transport import LineReader, LineWriter
 from supervisor.place import built_in
 from supervisor.pool import ConfigFiles, Pool
 from supervisor.pool.events import PoolEvent
-from supervisor.tree import Supervisor, SupervisorFlags
+from supervisor.tree import ChildSpec, Supervisor, SupervisorFlags
 from tests.client import LIMIT_S, Project
 
 Mode = Literal["legacy", "auto"]
@@ -131,13 +131,20 @@ class Stage:
 
     def _tell(self, event: PoolEvent) -> None:
         self.events.append(event)
-        self.front_end.take(event)
+        self.front_end.told(event)
 
     async def start(self) -> None:
-        root = Supervisor("root", SupervisorFlags(), self.pool.children)
+        notices = ChildSpec("notices", self.front_end.notices.run)
+        root = Supervisor("root", SupervisorFlags(), [*self.pool.children, notices])
         self.pool.root_supervisor = root
         await self._nursery.start(root.run)
-        await self._nursery.start(self.front_end._notices.run)
+
+    async def restart_notices(self) -> None:
+        """Have what tells clients ended, and started again."""
+        root = self.pool.root_supervisor
+        assert root is not None
+        await root.terminate_child("notices")
+        await root.restart_child("notices")
 
     def log(self, **fields: Any) -> None:
         """Write one line of the pool's log."""

@@ -48,7 +48,7 @@ async def test_who_subscribed_is_told_when_an_agent_does_something(
     async with stage.raw(version) as client:
         await listen(client, "pool://agents/coder")
 
-        stage.front_end.take(WorkerReady("coder", 7, 0.5))
+        stage.front_end.told(WorkerReady("coder", 7, 0.5))
 
         assert (await client.notice(UPDATED))["uri"] == "pool://agents/coder"
 
@@ -62,7 +62,7 @@ async def test_an_event_of_a_task_changes_the_tree_its_agent_the_task_and_the_lo
     async with stage.raw() as client:
         await listen(client, uri)
 
-        stage.front_end.take(TaskStarted("coder", 7, task_id="t-1"))
+        stage.front_end.told(TaskStarted("coder", 7, task_id="t-1"))
 
         assert (await client.notice(UPDATED))["uri"] == uri
 
@@ -71,7 +71,7 @@ async def test_what_a_conversation_does_changes_its_agent(stage: Stage) -> None:
     async with stage.raw() as client:
         await listen(client, "pool://agents/coder")
 
-        stage.front_end.take(WorkerReady("coder@review", 7, 0.5))
+        stage.front_end.told(WorkerReady("coder@review", 7, 0.5))
 
         assert (await client.notice(UPDATED))["uri"] == "pool://agents/coder"
 
@@ -81,9 +81,9 @@ async def test_nobody_is_told_of_what_he_did_not_subscribe_to(stage: Stage, vers
     async with stage.raw(version) as client:
         await listen(client, "pool://agents/coder")
 
-        stage.front_end.take(WorkerReady("other", 7, 0.5))
+        stage.front_end.told(WorkerReady("other", 7, 0.5))
         await trio.sleep(2 * _notices.GAP_S)
-        stage.front_end.take(WorkerReady("coder", 7, 0.5))
+        stage.front_end.told(WorkerReady("coder", 7, 0.5))
         await client.notice(UPDATED)
 
         assert told(client, UPDATED) == ["pool://agents/coder"]
@@ -95,10 +95,10 @@ async def test_a_flood_of_events_is_a_few_notices(stage: Stage, version: str) ->
         await listen(client, "pool://agents/coder", "pool://tasks/t-last")
 
         for number in range(5_000):
-            stage.front_end.take(TaskStarted("coder", 7, task_id=f"t-{number}"))
+            stage.front_end.told(TaskStarted("coder", 7, task_id=f"t-{number}"))
             if number % 500 == 0:
                 await trio.lowlevel.checkpoint()
-        stage.front_end.take(TaskStarted("coder", 7, task_id="t-last"))
+        stage.front_end.told(TaskStarted("coder", 7, task_id="t-last"))
         await client.until(
             lambda message: message.get("params", {}).get("uri") == "pool://tasks/t-last"
         )
@@ -111,7 +111,7 @@ async def test_who_unsubscribed_is_not_told(stage: Stage) -> None:
         await listen(client, "pool://agents/coder", "pool://tree")
         await client.result("resources/unsubscribe", uri="pool://agents/coder")
 
-        stage.front_end.take(WorkerReady("coder", 7, 0.5))
+        stage.front_end.told(WorkerReady("coder", 7, 0.5))
         await client.notice(UPDATED)
         await client.result("ping")
 
@@ -122,7 +122,7 @@ async def test_a_uri_is_told_as_the_client_wrote_it(stage: Stage) -> None:
     async with stage.raw() as client:
         await listen(client, "pool://agents/%63oder")
 
-        stage.front_end.take(WorkerReady("coder", 7, 0.5))
+        stage.front_end.told(WorkerReady("coder", 7, 0.5))
 
         assert (await client.notice(UPDATED))["uri"] == "pool://agents/%63oder"
 
@@ -148,11 +148,11 @@ async def test_subscriptions_of_one_client_are_limited(stage: Stage) -> None:
 async def test_a_client_that_has_gone_is_forgotten(stage: Stage) -> None:
     async with stage.raw() as client:
         await listen(client, "pool://tree")
-        assert len(stage.front_end._notices._outboxes) == 1
+        assert len(stage.front_end.notices._outboxes) == 1
     await trio.testing.wait_all_tasks_blocked()
 
-    assert not stage.front_end._notices._outboxes
-    stage.front_end.take(WorkerReady("coder", 7, 0.5))
+    assert not stage.front_end.notices._outboxes
+    stage.front_end.told(WorkerReady("coder", 7, 0.5))
 
 
 async def test_a_client_that_does_not_read_keeps_nobody_waiting(
@@ -166,8 +166,18 @@ async def test_a_client_that_does_not_read_keeps_nobody_waiting(
         await listen(reader, "pool://agents/coder")
 
         for number in range(1, 20):  # `slow` reads nothing from here on
-            stage.front_end.take(WorkerReady("coder", number, 0.5))
+            stage.front_end.told(WorkerReady("coder", number, 0.5))
             assert (await reader.notice(UPDATED))["uri"] == "pool://agents/coder"
+
+
+async def test_after_a_restart_clients_are_told_as_before(stage: Stage) -> None:
+    async with stage.raw() as client:
+        await listen(client, "pool://agents/coder")
+        await stage.restart_notices()
+
+        stage.front_end.told(WorkerReady("coder", 7, 0.5))
+
+        assert (await client.notice(UPDATED))["uri"] == "pool://agents/coder"
 
 
 @pytest.mark.parametrize("version", [*HANDSHAKE_VERSIONS, MODERN_VERSION])
@@ -213,7 +223,7 @@ DOWN = AgentDown("coder", "it crashed 6 times", task_id="t-1")
 
 async def test_a_client_is_sent_no_log_until_it_asks_for_one(stage: Stage) -> None:
     async with stage.raw() as client:
-        stage.front_end.take(DOWN)
+        stage.front_end.told(DOWN)
         await trio.sleep(2 * _notices.GAP_S)
         await client.result("ping")
 
@@ -225,7 +235,7 @@ async def test_a_client_that_asks_is_told_that_an_agent_is_down(stage: Stage, ve
     async with stage.raw(version) as client:
         await client.result("logging/setLevel", level="warning")
 
-        stage.front_end.take(DOWN)
+        stage.front_end.told(DOWN)
 
         assert await client.notice(LOG) == {
             "level": "error",
@@ -242,8 +252,8 @@ async def test_what_is_below_the_level_is_not_sent(stage: Stage, level: str, sho
     async with stage.raw() as client:
         await client.result("logging/setLevel", level=level)
 
-        stage.front_end.take(WorkerReady("coder", 7, 0.5))
-        stage.front_end.take(DOWN)
+        stage.front_end.told(WorkerReady("coder", 7, 0.5))
+        stage.front_end.told(DOWN)
         await client.until(
             lambda message: message.get("params", {}).get("data", {}).get("event") == "agent_down"
         )
@@ -255,7 +265,7 @@ async def test_what_looks_like_a_secret_is_not_sent(stage: Stage) -> None:
     async with stage.raw() as client:
         await client.result("logging/setLevel", level="debug")
 
-        stage.front_end.take(StderrLine("coder", 7, "ANTHROPIC_API_KEY=sk-ant-0123456789abcdef"))
+        stage.front_end.told(StderrLine("coder", 7, "ANTHROPIC_API_KEY=sk-ant-0123456789abcdef"))
 
         assert "0123456789abcdef" not in str(await client.notice(LOG))
 
@@ -266,10 +276,10 @@ async def test_a_client_that_reads_too_slowly_is_told_how_much_it_missed(stage: 
         slow = Raw(stalled, "2025-11-25")
         await slow.begin()
         await slow.result("logging/setLevel", level="info")
-        stage.front_end.take(WorkerReady("coder", 0, 0.5))
+        stage.front_end.told(WorkerReady("coder", 0, 0.5))
         await trio.testing.wait_all_tasks_blocked()  # it is being written
         for number in range(1, MESSAGES + 8):
-            stage.front_end.take(WorkerReady("coder", number, 0.5))
+            stage.front_end.told(WorkerReady("coder", number, 0.5))
 
         await slow.notice(LOG)
         with trio.fail_after(LIMIT_S):
