@@ -4,6 +4,7 @@ Each word of an input schema costs the model that is told of the tool. So a titl
 key goes, and so does null where an argument may be left out; who sends it is served all the same.
 """
 
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -27,6 +28,8 @@ class _Short(GenerateJsonSchema):
         return made
 
 
+# Made once: it takes a millisecond and more each, and every client asks for all of them.
+@cache
 def arguments_schema(arguments: type[BaseModel]) -> dict[str, Any]:
     """What a tool takes."""
     schema = arguments.model_json_schema(schema_generator=_Short)
@@ -36,6 +39,7 @@ def arguments_schema(arguments: type[BaseModel]) -> dict[str, Any]:
     return schema
 
 
+@cache
 def record_schema(record: type[BaseModel]) -> dict[str, Any]:
     """What a tool gives back; no client shows it to a model."""
     schema = record.model_json_schema()
