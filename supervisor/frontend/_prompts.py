@@ -143,7 +143,10 @@ async def _delegate(pool: Pool, given: Mapping[str, str]) -> str:
         whom = f"to the agent that fits it best, of these:\n{listed}\n"
     else:
         whom = f"to the agent {agent} ({_short(pool.define(agent).description)})."
-    what = "what we have just talked about" if work is None else f"this work: {work}"
+    what = "what we have just talked about"
+    if work is not None:
+        # Of what is typed behind a command, Claude Code hands on one word an argument (measured).
+        what = f"this work: {work} (where that is cut short, all of it stands behind the command)"
     return (
         f"Delegate {what}\n\nHand it over with agent-pool's tools, {whom}\n"
         "The agent sees nothing of this conversation: write a task that stands alone, with the "

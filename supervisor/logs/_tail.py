@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import dropwhile, islice, takewhile
+from itertools import chain, islice
 from types import TracebackType
 from typing import Any, Self
 
@@ -139,9 +139,7 @@ class Tail:
                 break
             found += _last_of(file, count - len(found), wanted, start)
         found.reverse()
-        if start is None:
-            return found
-        return list(dropwhile(lambda line: line.time is None, found))
+        return found
 
     def since(self, start: datetime, wanted: Wanted = everything) -> Iterator[LogLine]:
         """The wanted lines from the time `start` on, the oldest first, through all files.
@@ -149,14 +147,9 @@ class Tail:
         A line without a time belongs to the one before it. The place where they begin is
         searched for, which takes for granted that times grow along the log.
         """
-        within = False
-        for file, offset in self._places_since(start):
-            for raw in _forwards(file, offset):
-                line = LogLine.of(raw)
-                time = line.time
-                within = within if time is None else time >= start
-                if within and wanted(line):
-                    yield line
+        places = self._places_since(start)
+        raw = chain.from_iterable(_forwards(file, offset) for file, offset in places)
+        yield from filter(wanted, _from(start, map(LogLine.of, raw)))
 
     def more(self) -> Iterator[LogLine]:
         """What has been added since the last look, in order, through renames and new files.
@@ -367,16 +360,37 @@ def _end_of_last_line(file: _File) -> int:
 
 def _last_of(file: _File, count: int, wanted: Wanted, start: datetime | None) -> list[LogLine]:
     """The last `count` lines that are wanted, the last one first."""
-
-    def is_new(line: LogLine) -> bool:
-        return start is None or (time := line.time) is None or time >= start
-
     if file.compressed:
-        read = map(LogLine.of, _forwards(file, 0))
-        found = (line for line in read if is_new(line) and wanted(line))
+        lines = map(LogLine.of, _forwards(file, 0))
+        found = filter(wanted, lines if start is None else _from(start, lines))
         return list(deque(found, maxlen=count))[::-1]
-    new = takewhile(is_new, map(LogLine.of, _backwards(file)))
-    return list(islice(filter(wanted, new), count))
+    lines = map(LogLine.of, _backwards(file))
+    found = filter(wanted, lines if start is None else _back_to(start, lines))
+    return list(islice(found, count))
+
+
+def _from(start: datetime, lines: Iterator[LogLine]) -> Iterator[LogLine]:
+    """Those from `start` on; one without a time belongs to the one before it."""
+    within = False
+    for line in lines:
+        time = line.time
+        within = within if time is None else time >= start
+        if within:
+            yield line
+
+
+def _back_to(start: datetime, lines: Iterator[LogLine]) -> Iterator[LogLine]:
+    """The same of lines the last of which comes first; what is older is not read."""
+    without_time: list[LogLine] = []
+    for line in lines:
+        time = line.time
+        if time is None:
+            without_time.append(line)
+        elif time < start:
+            return
+        else:
+            yield from (*without_time, line)
+            without_time = []
 
 
 def _backwards(file: _File) -> Iterator[bytes]:
