@@ -117,10 +117,11 @@ async def invoke_many(pool: Pool, arguments: InvokeManyArguments, context: Conte
         changed = trio.Event()
 
     async def report() -> None:
+        steps = _progress.Steps()
         while True:
             done = sum(outcome is not None for outcome in outcomes)
             message = _progress.of_many(pool, done, len(wanted), running)
-            await context.session.report_progress(done, len(wanted), message)
+            await context.session.report_progress(steps.next(done), len(wanted), message)
             await trio.sleep(_progress.GAP_S)
             with trio.move_on_after(_progress.EVERY_S):
                 await changed.wait()
@@ -181,10 +182,12 @@ async def wait(pool: Pool, arguments: WaitArguments, context: Context) -> Answer
     tasks = [await pool.find(task_id) for task_id in ids]
 
     async def report() -> None:
+        steps = _progress.Steps()
         while True:
             left = [task for task in tasks if task.outcome is None]
-            message = _progress.of_many(pool, len(tasks) - len(left), len(tasks), left)
-            await context.session.report_progress(len(tasks) - len(left), len(tasks), message)
+            done = len(tasks) - len(left)
+            message = _progress.of_many(pool, done, len(tasks), left)
+            await context.session.report_progress(steps.next(done), len(tasks), message)
             await trio.sleep(_progress.EVERY_S)
 
     async with trio.open_nursery() as nursery:

@@ -42,6 +42,22 @@ async def report(pool: Pool, task: Task, session: ServerSession) -> None:
             await task.doing.wait_value(lambda now, told=told: now != told)
 
 
+class Steps:
+    """What the progress of many tasks is told as: each value is above the last, as MCP wants it.
+
+    Between two tasks that are done it creeps towards the next whole number.
+    """
+
+    def __init__(self) -> None:
+        self._last = -1.0
+
+    def next(self, done: int) -> float:
+        """The value to tell while so many are done."""
+        between = self._last + (done + 1 - self._last) / 100
+        self._last = done if done > self._last else between
+        return self._last
+
+
 def of_many(pool: Pool, done: int, total: int, open_tasks: Sequence[Task]) -> str:
     """How far many tasks are, and what the first that are open do."""
     shown = [f"{task.agent}: {doing(pool, task)}" for task in open_tasks[:SHOWN]]

@@ -1,14 +1,27 @@
 """What callers are told while they wait, on a pool at work."""
 
+import itertools
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
+from supervisor.frontend._progress import Steps
 from tests.client import LIMIT_S
 from tests.frontend.stage import Stage, serving
+
+
+@given(st.lists(st.integers(0, 5), max_size=50).map(sorted))
+def test_the_progress_of_many_only_grows_and_stays_below_what_is_not_done(done: list[int]) -> None:
+    steps = Steps()
+    told = [steps.next(number) for number in done]
+
+    assert all(before < after for before, after in itertools.pairwise(told))
+    assert all(number <= value < number + 1 for number, value in zip(done, told, strict=True))
 
 
 @pytest.fixture
