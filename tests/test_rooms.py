@@ -18,7 +18,7 @@ MODULES: Final = sorted(PACKAGE.rglob("*.py"))
 BOTTOM: Final = ("tree", "process", "protocol", "agents", "ledger", "logs")
 ALLOWED: Final = {
     "cli": {"frontend", "pool", *BOTTOM, "guardian", "place", "reaper", "relay"},
-    "frontend": {"ledger", "pool", "place"},
+    "frontend": {"ledger", "logs", "pool", "place"},
     "pool": {*BOTTOM, "place"},
     **{room: set[str]() for room in BOTTOM},
     "rehearsal": set[str](),

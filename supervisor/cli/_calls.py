@@ -14,7 +14,15 @@ from typing import Any
 
 from supervisor.cli._client import ClientError, LineClient
 from supervisor.cli._input import InputError, read_task, read_tasks
-from supervisor.cli._screen import StatusLine, columns, harmless, mebibytes, seconds, table
+from supervisor.cli._screen import (
+    StatusLine,
+    colours,
+    columns,
+    harmless,
+    mebibytes,
+    seconds,
+    table,
+)
 from supervisor.cli._session import NoPoolError, session
 from supervisor.place import Place
 
@@ -102,7 +110,16 @@ def _say(text: str) -> None:
 
 
 def _text(result: Result) -> str:
-    return "\n".join(str(block.get("text", "")) for block in result["content"])
+    return "\n".join(_texts(result))
+
+
+def _texts(result: Result) -> list[str]:
+    """What is meant for people, and not for a model alone."""
+    return [
+        str(block.get("text", ""))
+        for block in result["content"]
+        if "user" in (block.get("annotations") or {}).get("audience", ["user"])
+    ]
 
 
 def _meta(result: Result) -> dict[str, Any]:
@@ -125,6 +142,11 @@ def _task(given: argparse.Namespace) -> dict[str, Any]:
 
 def _invoke(given: argparse.Namespace) -> list[dict[str, Any]]:
     return [_task(given) | {"if_longer_than_s": given.if_longer_than}]
+
+
+def _consult(given: argparse.Namespace) -> list[dict[str, Any]]:
+    task = read_task(given.task)
+    return [{"agent": given.agent, "task": task, "timeout_s": given.timeout, "reply": "full"}]
 
 
 def _invoke_many(given: argparse.Namespace) -> list[dict[str, Any]]:
@@ -151,6 +173,12 @@ def _tasks(given: argparse.Namespace) -> list[dict[str, Any]]:
 
 def _stats(given: argparse.Namespace) -> list[dict[str, Any]]:
     return [{"by": given.by, "days": given.days, "agent": given.agent}]
+
+
+def _logs(given: argparse.Namespace) -> list[dict[str, Any]]:
+    since = None if given.since is None else given.since.isoformat()
+    asked = {"agent": given.agent, "level": given.level, "since": since, "lines": given.lines}
+    return [asked]
 
 
 def _list(given: argparse.Namespace) -> list[dict[str, Any]]:
@@ -191,7 +219,7 @@ def _print_answer(record: dict[str, Any], text: str, given: argparse.Namespace) 
 
 
 def _show_answers(result: Result, given: argparse.Namespace) -> int:
-    blocks = [str(block["text"]) for block in result["content"]]
+    blocks = _texts(result)
     metas = _meta(result)["outcomes"]
     failed = ["code" in meta for meta in metas]
     outcomes = [
@@ -261,6 +289,21 @@ def _show_table(rows: Sequence[Sequence[str]], result: Result, given: argparse.N
     return DONE
 
 
+def _show_logs(result: Result, given: argparse.Namespace) -> int:
+    lines = _meta(result)["lines"]
+    if given.json:
+        print("\n".join(map(json.dumps, lines)))
+        return DONE
+    from supervisor.cli._tail import pretty
+    from supervisor.logs import LogLine
+
+    colour = colours(sys.stdout)
+    for line in lines:
+        raw = line if isinstance(line, str) else json.dumps(line)
+        print(pretty(LogLine.of(raw.encode()), colour))
+    return DONE
+
+
 def _show_stats(result: Result, given: argparse.Namespace) -> int:
     rows = [
         (
@@ -327,12 +370,14 @@ def _show_reset(result: Result, given: argparse.Namespace) -> int:
 
 COMMANDS = {
     "invoke": Command("invoke", True, _invoke, _show_answer),
+    "consult": Command("consult", True, _consult, _show_answer),
     "invoke-many": Command("invoke_many", True, _invoke_many, _show_answers),
     "submit": Command("submit", True, _submit, _show_submitted),
     "wait": Command("wait", False, _wait, _show_waited),
     "result": Command("result", False, _one_task, _show_answer),
     "cancel": Command("cancel", False, _one_task, _show_cancelled),
     "tasks": Command("tasks", False, _tasks, _show_tasks),
+    "logs": Command("logs", False, _logs, _show_logs),
     "stats": Command("stats", False, _stats, _show_stats),
     "list": Command("list", True, _list, _show_agents),
     "warmup": Command("warmup", True, _warmup, _show_ready),

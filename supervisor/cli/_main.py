@@ -287,15 +287,7 @@ def _dispatch_in_project(arguments: argparse.Namespace) -> int:
             only = place.folder if given else None
             return reap(place.base, only, settled, arguments.json, arguments.dry_run)
         case "tail":
-            chosen = _tail.Choice(
-                arguments.agent,
-                arguments.level,
-                arguments.since,
-                arguments.lines,
-                arguments.task,
-                arguments.grep,
-            )
-            return _tail.tail(place, chosen, arguments.follow, arguments.json)
+            return _tail.tail(place, arguments)
         case "run":
             from supervisor.cli._start import run
 

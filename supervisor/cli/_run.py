@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import re
 import resource
 import signal
 import sys
@@ -95,6 +94,7 @@ class _Program:
             Path(place.folder),
             self._transcript,
         )
+        self._pool.log = Path(place.log)
         logs = self._pool.config.logs
         rotation = Rotation(
             logs.max_size, logs.max_age, logs.keep, logs.total // 2, compress=logs.compress
@@ -171,6 +171,7 @@ class _Program:
             SupervisorFlags(intensity=5, period_s=60),
             [
                 *self._pool.children,
+                ChildSpec("notices", self._front_end.notices.run),
                 ChildSpec("front end", front_end, shutdown="infinity"),
             ],
             on_event=self._tell_tree,
@@ -259,5 +260,5 @@ class _Program:
 
     def _emit(self, event: PoolEvent) -> None:
         if self._log.isEnabledFor(_LEVELS[event.level]):
-            name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(event).__name__).lower()
-            getattr(self._log, event.level)(name, **event.fields())
+            getattr(self._log, event.level)(event.kind, **event.fields())
+        self._front_end.told(event)

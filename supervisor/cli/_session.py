@@ -63,8 +63,8 @@ def _joined(place: Place, start: bool, environ: Mapping[str, str]) -> socket.soc
     if place.holder() is not None:
         raise NoPoolError(f"the pool of {place.root} does not answer; agent-pool stop ends it")
     raise NoPoolError(
-        f"no pool of {place.root} runs; serve, run, invoke, invoke-many, submit, list, warmup and "
-        "reset start one"
+        f"no pool of {place.root} runs; serve, run, invoke, consult, invoke-many, submit, list, "
+        "warmup and reset start one"
     )
 
 

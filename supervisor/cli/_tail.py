@@ -12,15 +12,14 @@ import re
 import select
 import sys
 import time
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from supervisor.cli._screen import colours, painted, visible
 from supervisor.place import Place
 
 if TYPE_CHECKING:
-    from supervisor.logs import LogLine, Tail
+    from supervisor.logs import Choice, LogLine
 
 POLL_S = 0.2
 """Between two looks at the files."""
@@ -30,45 +29,9 @@ LINES = 20
 
 LEVELS = ("debug", "info", "warning", "error")
 
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-_RANKS = {level: rank for rank, level in enumerate((*LEVELS, "critical"))}
 _COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "1;31"}
 _HEAD = ("timestamp", "level", "agent", "event")
 _EXACT_BELOW = 10_000.0
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which lines are shown."""
-
-    agent: str | None
-    """Of this agent alone."""
-    level: str | None
-    """Of this level, and what is graver."""
-    since: datetime | None
-    """From this time on."""
-    lines: int | None
-    """So many at most, the last ones; None: `LINES`, or all since a time that is given."""
-    task: str | None = None
-    """Of the task with this id alone."""
-    grep: "re.Pattern[str] | None" = None
-    """Only those in which this is found, as they are in the file or as a person reads them."""
-
-    def wants(self, line: "LogLine") -> bool:
-        """Whether the line is shown, its time aside.
-
-        A line that does not tell its level is shown; one that does not tell its agent or task is
-        not that agent's or task's.
-        """
-        record = line.record or {}
-        if self.agent is not None and record.get("agent") != self.agent:
-            return False
-        if self.task is not None and record.get("task_id") != self.task:
-            return False
-        rank = _RANKS.get(str(record.get("level")))
-        if not (self.level is None or rank is None or rank >= _RANKS[self.level]):
-            return False
-        return self.grep is None or _holds(line, self.grep)
 
 
 def _holds(line: "LogLine", wanted: "re.Pattern[str]") -> bool:
@@ -77,8 +40,8 @@ def _holds(line: "LogLine", wanted: "re.Pattern[str]") -> bool:
     return wanted.search(pretty(line, False)) is not None
 
 
-def tail(place: Place, choice: Choice, follow: bool, as_json: bool) -> int:
-    """Show the end of the log, and with `follow` what is added, until Ctrl-C.
+def tail(place: Place, arguments: argparse.Namespace) -> int:
+    """Show the end of the log, and with `--follow` what is added, until Ctrl-C.
 
     Returns the exit status: 1 where there is no log, or it cannot be read.
 
@@ -88,14 +51,17 @@ def tail(place: Place, choice: Choice, follow: bool, as_json: bool) -> int:
     # Here, since this module is also imported for every other command's `--help`.
     from supervisor.logs import Tail
 
-    out = _Output(as_json)
+    choice, follow = _choice(arguments), arguments.follow
+    out = _Output(arguments.json)
     try:
         with Tail(place.log, follow) as log:
             if not log.exists:
                 _say(f"no pool of {place.root} has written a log yet ({place.log})")
                 if not follow:
                     return 1
-            _show_past(log, choice, out)
+            for line in choice.read(log):
+                out.write(line)
+            out.flush()
             while follow:
                 out.wait(POLL_S)
                 for line in log.more():
@@ -110,26 +76,12 @@ def tail(place: Place, choice: Choice, follow: bool, as_json: bool) -> int:
     return 0
 
 
-def _show_past(log: "Tail", choice: Choice, out: "_Output") -> None:
-    count = LINES if choice.lines is None else choice.lines
-    if choice.since is None:
-        found = log.last(count, choice.wants)
-    elif choice.lines is None:
-        for line in log.since(choice.since, choice.wants):
-            out.write(line)
-        found = []
-    else:
-        found = _last_since(log, choice, count, choice.since)
-    for line in found:
-        out.write(line)
-    out.flush()
+def _choice(arguments: argparse.Namespace) -> "Choice":
+    from supervisor.logs import Choice
 
-
-def _last_since(log: "Tail", choice: Choice, count: int, since: datetime) -> "list[LogLine]":
-    found = log.last(count, choice.wants)
-    times = [line.time for line in found]
-    first = next((at for at, t in enumerate(times) if t is not None and t >= since), len(found))
-    return found[first:]
+    grep = arguments.grep
+    said = (arguments.agent, arguments.level, arguments.since, arguments.lines, arguments.task)
+    return Choice(*said) if grep is None else Choice(*said, lambda line: _holds(line, grep))
 
 
 def _say(text: str) -> None:
@@ -235,18 +187,12 @@ def since(text: str) -> datetime:
     Raises:
         argparse.ArgumentTypeError: it is none.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", text.strip())
-    with contextlib.suppress(ValueError, OverflowError, OSError):
-        if match is not None and match[2] in _UNITS:
-            ago = timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-            return datetime.now().astimezone() - ago
-        if match is None:
-            return datetime.fromisoformat(text.strip()).astimezone()
-    raise argparse.ArgumentTypeError(
-        f'"{text}" is no time; allowed are a span such as "30s", "10m", "2h" or "1d", '
-        'and a date such as "2026-03-31" or "2026-03-31T14:05", with "Z" or "+02:00" if it is '
-        "not local"
-    )
+    from supervisor.logs import parse_time
+
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def pattern(text: str) -> "re.Pattern[str]":

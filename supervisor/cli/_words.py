@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from supervisor.cli import _tail
+
 EXIT_STATUS = """\
 exit status:
   0    it is done; on standard output is the result
@@ -12,7 +14,7 @@ exit status:
   2    wrong usage
   3    no pool runs, none could be started or joined, or it went in the middle
   4    the task goes on: it has no outcome yet
-  130  Ctrl-C; what invoke and invoke-many handed over is cancelled"""
+  130  Ctrl-C; what invoke, consult and invoke-many handed over is cancelled"""
 
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: its name, a summary, an example, and what follows that in its help."""
@@ -63,6 +65,12 @@ def add_calls(add: Add) -> None:
         metavar="S",
         help="after so many seconds print the task's id instead, exit status 4, and let it run on",
     )
+    consult = command(
+        "consult",
+        "as invoke, but only for an agent that cannot change anything; refused for others",
+        'agent-pool consult code-explorer "Where are timeouts set?"',
+    )
+    _add_text(consult)
     many = command(
         "invoke-many",
         "hand over many tasks, and print every answer in their order; exit status 1: one failed",
@@ -96,6 +104,7 @@ def add_calls(add: Add) -> None:
     cancel = command("cancel", "end a task that waits or runs", "agent-pool cancel t-0123456789ab")
     cancel.add_argument("id", metavar="ID", help="as submit and tasks print it")
     _add_tasks(command)
+    _add_logs(command)
     stats = command(
         "stats",
         "tell tokens, the share that the prompt cache served, costs, outcomes and durations",
@@ -131,7 +140,7 @@ def add_calls(add: Add) -> None:
     reset.add_argument("--conversation", metavar="NAME", help="end only this conversation with it")
 
 
-def _add_task(command: argparse.ArgumentParser) -> None:
+def _add_text(command: argparse.ArgumentParser) -> None:
     command.add_argument("agent", metavar="AGENT", help="as list names it")
     command.add_argument(
         "task",
@@ -146,6 +155,10 @@ def _add_task(command: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds until it is given up, waiting included (default: as the pool is set)",
     )
+
+
+def _add_task(command: argparse.ArgumentParser) -> None:
+    _add_text(command)
     command.add_argument(
         "--priority",
         choices=("high", "normal", "low"),
@@ -181,6 +194,24 @@ def _add_tasks(command: Add) -> None:
     tasks.add_argument("--agent", metavar="NAME", help="only this agent's")
     tasks.add_argument("--state", choices=("queued", "running", "ended"), help="only those")
     tasks.add_argument("--limit", type=count, metavar="N", help="so many at most (default: 20)")
+
+
+def _add_logs(command: Add) -> None:
+    logs = command(
+        "logs",
+        "the last lines of the log, from the pool that runs; tail reads the files, and follows",
+        "agent-pool logs --agent code-reviewer --level warning --since 10m",
+    )
+    logs.add_argument("--agent", metavar="NAME", help="only what concerns this agent")
+    logs.add_argument(
+        "--level", type=_tail.level, help=f"this level and graver ones: {', '.join(_tail.LEVELS)}"
+    )
+    logs.add_argument(
+        "--since", type=_tail.since, metavar="TIME", help="from then on: 10m, 2h, 2026-03-31T14:05"
+    )
+    logs.add_argument(
+        "--lines", type=count, metavar="N", help="the last N lines (default: 50, at most 1000)"
+    )
 
 
 def seconds(text: str) -> float:

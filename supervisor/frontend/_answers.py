@@ -43,6 +43,38 @@ def record_result(model: BaseModel) -> mcp_types.CallToolResult:
     )
 
 
+HUGE = 500_000
+"""Characters of a result that Claude Code hands to its model whole, at the most (measured)."""
+
+WHOLE: Mapping[str, Any] = {"anthropic/maxResultSizeChars": HUGE}
+"""The `_meta` of a tool of whose results Claude Code is to make no file below that."""
+
+
+def text_of(result: mcp_types.CallToolResult) -> str:
+    """The text of a result, but for what is meant for the model alone."""
+    texts = [block for block in result.content if isinstance(block, mcp_types.TextContent)]
+    return "\n".join(block.text for block in texts if block.annotations is None)
+
+
+def told_if_huge(result: mcp_types.CallToolResult, how: str) -> mcp_types.CallToolResult:
+    """The result, with a word to the model before it where it is too much for Claude Code.
+
+    `how`: what `result` is to be called for, to have it in parts.
+    """
+    size = len(text_of(result))
+    if size <= HUGE:
+        return result
+    told = (
+        f"[agent-pool] This answer has {size:,} characters, and Claude Code gives its model "
+        f"{HUGE:,} at the most: what follows may be cut, or be a file. Ask result for {how}, part "
+        "by part, to read all of it."
+    )
+    note = mcp_types.TextContent(
+        text=told, annotations=mcp_types.Annotations(audience=["assistant"])
+    )
+    return result.model_copy(update={"content": [note, *result.content]})
+
+
 def task_result(pool: Pool, task: Task) -> mcp_types.CallToolResult:
     """The outcome of a task that has one."""
     meta: dict[str, Any] = {
@@ -68,7 +100,8 @@ def task_result(pool: Pool, task: Task) -> mcp_types.CallToolResult:
         meta |= {"reply_bytes": len(reply.encode("utf-8", "surrogatepass"))}
         meta |= {"reply_path": task.reply_path, "parts": parts(reply)}
         reply = digest(reply, task.reply_path, task.id)
-    return prose_result(reply + _refusals(pool, task, outcome), meta)
+    result = prose_result(reply + _refusals(pool, task, outcome), meta)
+    return told_if_huge(result, f'task_id="{task.id}", part=1 to {parts(outcome.text)}')
 
 
 def part_result(task: Task, number: int) -> mcp_types.CallToolResult:

@@ -89,6 +89,15 @@ class InvokeArguments(SubmitArguments):
     ]
 
 
+class ConsultArguments(Arguments):
+    """Arguments of `consult`."""
+
+    agent: AgentName
+    task: TaskText
+    timeout_s: Timeout
+    reply: ReplyForm
+
+
 class OneOfMany(Arguments):
     """One task of `invoke_many`."""
 
@@ -164,6 +173,20 @@ class StatsArguments(Arguments):
         float, Field(default=7, gt=0, le=3650, description="How far back, in days of 24 hours.")
     ]
     agent: Annotated[str | None, Field(default=None, description="Only this agent's.")]
+
+
+class LogsArguments(Arguments):
+    """Arguments of `logs`."""
+
+    agent: Annotated[str | None, Field(default=None, description="Only this agent's.")]
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None,
+        Field(default=None, description="This level and graver ones."),
+    ]
+    since: Annotated[
+        str | None, Field(default=None, description='From then on: "10m", "2h", an ISO date.')
+    ]
+    lines: Annotated[int, Field(default=50, ge=1, le=1000, description="The last so many.")]
 
 
 class AgentArguments(Arguments):

@@ -12,16 +12,19 @@ import mcp_types
 import trio
 from mcp.server.context import ServerRequestContext
 
+from supervisor.frontend import _progress
 from supervisor.frontend._answers import (
-    clean,
     error_result,
     part_result,
     prose_result,
     record_result,
     task_result,
+    text_of,
+    told_if_huge,
 )
 from supervisor.frontend._arguments import (
     AgentArguments,
+    ConsultArguments,
     InvokeArguments,
     InvokeManyArguments,
     NoArguments,
@@ -51,12 +54,6 @@ from supervisor.frontend._records import (
 from supervisor.ledger import Durations, Stats, TaskFilter
 from supervisor.pool import Pool, PoolError, Task, TaskError, TaskResult
 
-PROGRESS_EVERY_S = 5.0
-"""Seconds after which progress is reported though nothing changed."""
-
-PROGRESS_GAP_S = 0.5
-"""Seconds between two reports, however fast things change."""
-
 Context = ServerRequestContext[Any, Any]
 Answer = mcp_types.CallToolResult
 
@@ -80,11 +77,27 @@ async def invoke(pool: Pool, arguments: InvokeArguments, context: Context) -> An
     task = await _submitted(pool, arguments)
     limit_s = arguments.if_longer_than_s
     with _held(pool, [task]), trio.move_on_after(float("inf") if limit_s is None else limit_s):
-        await _await_outcome(task, context)
+        await _await_outcome(pool, task, context)
     if task.outcome is not None:
         await pool.recorded(task)
     else:
-        return prose_result(_runs_on(task), {"task_id": task.id, "agent": task.agent})
+        return prose_result(_runs_on(pool, task), {"task_id": task.id, "agent": task.agent})
+    return task_result(pool, task)
+
+
+async def consult(pool: Pool, arguments: ConsultArguments, context: Context) -> Answer:
+    """Hand over a task to an agent that cannot change anything, and wait for its outcome."""
+    task = await pool.submit(
+        arguments.agent,
+        arguments.task,
+        arguments.timeout_s,
+        caller=CLIENT.get().name,
+        reply_limit=0 if arguments.reply == "full" else None,
+        only_reads=True,
+    )
+    with _held(pool, [task]):
+        await _await_outcome(pool, task, context)
+    await pool.recorded(task)
     return task_result(pool, task)
 
 
@@ -104,13 +117,13 @@ async def invoke_many(pool: Pool, arguments: InvokeManyArguments, context: Conte
         changed = trio.Event()
 
     async def report() -> None:
+        steps = _progress.Steps()
         while True:
             done = sum(outcome is not None for outcome in outcomes)
-            doing = "; ".join(f"{task.agent}: {task.doing.value}" for task in running[:3])
-            message = f"{done} of {len(wanted)} done" + (f"; {doing}" if doing else "")
-            await context.session.report_progress(done, len(wanted), clean(message))
-            await trio.sleep(PROGRESS_GAP_S)
-            with trio.move_on_after(PROGRESS_EVERY_S):
+            message = _progress.of_many(pool, done, len(wanted), running)
+            await context.session.report_progress(steps.next(done), len(wanted), message)
+            await trio.sleep(_progress.GAP_S)
+            with trio.move_on_after(_progress.EVERY_S):
                 await changed.wait()
 
     with _held(pool, running):
@@ -146,15 +159,14 @@ def _many(wanted: list[OneOfMany], outcomes: list[Answer]) -> Answer:
     content: list[mcp_types.ContentBlock] = []
     metas = []
     for number, (one, outcome) in enumerate(zip(wanted, outcomes, strict=True), 1):
-        (block,) = outcome.content
-        assert isinstance(block, mcp_types.TextContent)
         meta = dict(outcome.meta or {})
         failed = "failed, " if outcome.is_error else ""
         head = f"[{number}/{len(wanted)}] {one.agent} ({failed}{meta.get('task_id', 'refused')})"
-        content.append(mcp_types.TextContent(text=f"{head}\n{block.text}"))
+        content.append(mcp_types.TextContent(text=f"{head}\n{text_of(outcome)}"))
         metas.append(meta)
     every = all(outcome.is_error for outcome in outcomes)
-    return mcp_types.CallToolResult(content=content, is_error=every, _meta={"outcomes": metas})
+    many = mcp_types.CallToolResult(content=content, is_error=every, _meta={"outcomes": metas})
+    return told_if_huge(many, "each of them by its task's id")
 
 
 async def submit(pool: Pool, arguments: SubmitArguments, context: Context) -> Answer:
@@ -170,18 +182,19 @@ async def wait(pool: Pool, arguments: WaitArguments, context: Context) -> Answer
     tasks = [await pool.find(task_id) for task_id in ids]
 
     async def report() -> None:
+        steps = _progress.Steps()
         while True:
-            done = sum(task.outcome is not None for task in tasks)
-            doing = "; ".join(f"{t.agent}: {t.doing.value}" for t in tasks if t.outcome is None)
-            message = clean(f"{done} of {len(tasks)} done; {doing}"[:500])
-            await context.session.report_progress(done, len(tasks), message)
-            await trio.sleep(PROGRESS_EVERY_S)
+            left = [task for task in tasks if task.outcome is None]
+            done = len(tasks) - len(left)
+            message = _progress.of_many(pool, done, len(tasks), left)
+            await context.session.report_progress(steps.next(done), len(tasks), message)
+            await trio.sleep(_progress.EVERY_S)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(report)
         tasks = await pool.wait(ids, arguments.timeout_s, arguments.mode)
         nursery.cancel_scope.cancel()
-    return record_result(TasksRecord(tasks=[_row(task) for task in tasks]))
+    return record_result(TasksRecord(tasks=[task_row(task) for task in tasks]))
 
 
 async def result(pool: Pool, arguments: ResultArguments, context: Context) -> Answer:
@@ -191,7 +204,7 @@ async def result(pool: Pool, arguments: ResultArguments, context: Context) -> An
         times = task.times()
         error = TaskError(
             "task_running",
-            f"the task {task.id} has no outcome yet; {task.agent}: {task.doing.value}.",
+            f"the task {task.id} has no outcome yet; {task.agent}: {_progress.doing(pool, task)}.",
             "Wait for it with the tool wait.",
             times,
         )
@@ -207,14 +220,14 @@ async def cancel(pool: Pool, arguments: TaskArguments, context: Context) -> Answ
     task = await pool.find(arguments.task_id)
     pool.cancel(task)
     await pool.recorded(task)
-    return record_result(_row(task))
+    return record_result(task_row(task))
 
 
 async def tasks(pool: Pool, arguments: TasksArguments, context: Context) -> Answer:
     """The newest tasks."""
     wanted = TaskFilter(agent=arguments.agent, state=arguments.state)
     found = await pool.tasks(wanted, arguments.limit)
-    return record_result(TasksRecord(tasks=[_row(task) for task in found]))
+    return record_result(TasksRecord(tasks=[task_row(task) for task in found]))
 
 
 async def stats(pool: Pool, arguments: StatsArguments, context: Context) -> Answer:
@@ -277,10 +290,11 @@ def _held(pool: Pool, tasks: list[Task]) -> Iterator[None]:
                 pool.cancel(task)
 
 
-def _runs_on(task: Task) -> str:
+def _runs_on(pool: Pool, task: Task) -> str:
     return (
         f"[agent-pool] The task goes on in the background under the id {task.id} "
-        f"({task.agent}: {task.doing.value}). Wait for it with wait, then ask for its result."
+        f"({task.agent}: {_progress.doing(pool, task)}). Wait for it with wait, then ask for its "
+        "result."
     )
 
 
@@ -312,7 +326,8 @@ def _durations(one: Durations) -> DurationsRecord:
     )
 
 
-def _row(task: Task) -> TaskRow:
+def task_row(task: Task) -> TaskRow:
+    """A task as `wait`, `tasks` and `cancel` tell of it."""
     outcome = task.outcome
     ended = outcome.code if isinstance(outcome, TaskError) else "result" if outcome else None
     return TaskRow(
@@ -331,20 +346,8 @@ def _row(task: Task) -> TaskRow:
     )
 
 
-async def _await_outcome(task: Task, context: Context) -> None:
+async def _await_outcome(pool: Pool, task: Task, context: Context) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_report_progress, task, context)
+        nursery.start_soon(_progress.report, pool, task, context.session)
         await task.settled.wait()
         nursery.cancel_scope.cancel()
-
-
-async def _report_progress(task: Task, context: Context) -> None:
-    # To a client that did not ask for it, the SDK sends nothing.
-    while True:
-        elapsed = trio.current_time() - task.accepted_at
-        told = task.doing.value
-        message = f"{task.agent}: {told} ({elapsed:.0f} s; task {task.id})"
-        await context.session.report_progress(round(elapsed, 3), None, clean(message))
-        await trio.sleep(PROGRESS_GAP_S)
-        with trio.move_on_after(PROGRESS_EVERY_S):
-            await task.doing.wait_value(lambda doing, told=told: doing != told)

@@ -8,27 +8,19 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
 
 import mcp_types
 import trio
-from mcp.server import Server
+from mcp.server.subscriptions import ResourceUpdated
 
 from supervisor import __version__
-from supervisor.frontend._answers import error_result
-from supervisor.frontend._calls import CLIENT, Client, Context
-from supervisor.frontend._tools import TOOLS, call_tool
+from supervisor.frontend._calls import CLIENT, Client
+from supervisor.frontend._mcp import PoolServer
+from supervisor.frontend._notices import Notices, lists_changed
+from supervisor.frontend._resources import Address
 from supervisor.frontend._transport import LineReader, LineWriter
 from supervisor.place import HELLO_LIMIT, Place, differences, parse_hello
-from supervisor.pool import Pool, TaskError
-
-INSTRUCTIONS = """\
-agent-pool keeps a pool of AI agents, each with a role of its own, ready for tasks. Delegate a \
-piece of work with `invoke` when an agent's description fits it: the agent works in this \
-project's folder, in a fresh context, and returns only its answer, so long reading and searching \
-stays out of this conversation. `list` names the agents. Write the task so that it stands alone: \
-goal, files, limits, what to return and how short. Agents keep their processes between tasks, so \
-there is nothing to start or stop; after an error, its text says what to do."""
+from supervisor.pool import Pool, PoolEvent
 
 HELLO_DEADLINE_S = 10.0
 """Seconds that a new connection has to say hello."""
@@ -59,14 +51,21 @@ class FrontEnd:
     def __post_init__(self) -> None:
         self._unanswered: set[tuple[int, object]] = set()
         self._numbers = count()
-        self._server: Server[Any] = Server(
-            "agent-pool",
-            version=__version__,
-            title="agent-pool",
-            instructions=INSTRUCTIONS,
-            on_list_tools=self._list_tools,
-            on_call_tool=self._call_tool,
-        )
+        self.notices = Notices()
+        """What clients are told unasked; its `run` is to be running."""
+        self._server = PoolServer(self.pool, self.notices, self.on_fault)
+
+    def told(self, event: PoolEvent) -> None:
+        """Something has happened in the pool: clients that asked for it are told soon."""
+        self.notices.take(event)
+
+    def tell_tools_changed(self) -> None:
+        """The configuration or the definitions have changed: clients are told to look again.
+
+        At the list of tools, the list of resources, and what they subscribed to of them.
+        """
+        agents = [Address("agents", name).uri for name in self.pool.purposes()]
+        self.notices.tell([*lists_changed(), *map(ResourceUpdated, agents)])
 
     async def run(
         self,
@@ -91,6 +90,7 @@ class FrontEnd:
 
     async def flush(self) -> None:
         """Wait until the answers under way have been written, but not for long."""
+        self.notices.listen.close()
         with trio.move_on_after(FLUSH_S):
             while self._unanswered:
                 await self.changed.wait()
@@ -180,24 +180,6 @@ class FrontEnd:
     def _change(self) -> None:
         self.changed.set()
         self.changed = trio.Event()
-
-    async def _list_tools(
-        self, context: Context, params: mcp_types.PaginatedRequestParams | None
-    ) -> mcp_types.ListToolsResult:
-        tools = [tool.declared() for tool in TOOLS.values() if tool.listed]
-        return mcp_types.ListToolsResult(tools=tools)
-
-    async def _call_tool(
-        self, context: Context, params: mcp_types.CallToolRequestParams
-    ) -> mcp_types.CallToolResult:
-        try:
-            return await call_tool(self.pool, params.name, params.arguments, context)
-        except Exception as error:
-            # A fault of the pool itself: the SDK would tell neither the client nor the log.
-            self.on_fault(error)
-            return error_result(
-                TaskError("internal_error", f"the pool failed: {error!r}.", "Its log says more.")
-            )
 
 
 def listen(place: Place) -> trio.SocketListener:

@@ -7,13 +7,15 @@ from typing import Any
 import mcp_types
 from pydantic import BaseModel, ValidationError
 
-from supervisor.frontend import _calls
-from supervisor.frontend._answers import error_result
+from supervisor.frontend import _calls, _logs
+from supervisor.frontend._answers import WHOLE, error_result
 from supervisor.frontend._arguments import (
     AgentArguments,
     Arguments,
+    ConsultArguments,
     InvokeArguments,
     InvokeManyArguments,
+    LogsArguments,
     NoArguments,
     ResetArguments,
     ResultArguments,
@@ -34,6 +36,7 @@ from supervisor.frontend._records import (
     TasksRecord,
     TreeRecord,
 )
+from supervisor.frontend._schemas import arguments_schema, record_schema
 from supervisor.pool import Pool, PoolError, TaskError
 
 
@@ -48,25 +51,22 @@ class Tool:
     result: type[BaseModel] | None
     annotations: mcp_types.ToolAnnotations
     call: Callable[[Pool, Any, Context], Awaitable[mcp_types.CallToolResult]]
-    listed: bool = True
-    """Whether a model is told of it: each tool costs it tokens. The command line calls all."""
+    long: bool = False
+    """Its results may be long, and are wanted whole."""
 
     def declared(self) -> mcp_types.Tool:
         """As `tools/list` gives it."""
+        result = self.result
         return mcp_types.Tool(
             name=self.name,
             title=self.title,
             description=self.description,
-            input_schema=_schema(self.arguments),
-            output_schema=None if self.result is None else _schema(self.result),
-            annotations=self.annotations,
+            input_schema=arguments_schema(self.arguments),
+            output_schema=None if result is None else record_schema(result),
+            # In its annotations as well: there clients up to 2025-03-26 look for it.
+            annotations=self.annotations.model_copy(update={"title": self.title}),
+            _meta=dict(WHOLE) if self.long else None,
         )
-
-
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    schema = model.model_json_schema()
-    schema.pop("description", None)
-    return schema
 
 
 async def call_tool(
@@ -112,7 +112,7 @@ def _plainly(problem: Any) -> str:
     return f"{problem['input']!r} does not fit: {text[:1].lower()}{text[1:]}"
 
 
-WORKS, STARTS, ENDS, LOOKS = (
+WORKS, CONSULTS, STARTS, ENDS, LOOKS = (
     mcp_types.ToolAnnotations(
         read_only_hint=read_only,
         destructive_hint=destructive,
@@ -121,13 +121,14 @@ WORKS, STARTS, ENDS, LOOKS = (
     )
     for read_only, destructive, idempotent, open_world in (
         (False, True, False, True),
+        (True, False, False, True),
         (False, False, True, False),
         (False, True, True, False),
         (True, False, True, False),
     )
 )
-"""What a tool does, for clients that ask before they call: an agent works, its process is started,
-something is ended, or it is only looked."""
+"""What a tool does, for clients that ask before they call: an agent works, an agent works that can
+only read, its process is started, something is ended, or it is only looked."""
 
 TOOLS = {
     tool.name: tool
@@ -148,6 +149,7 @@ TOOLS = {
             result=None,
             annotations=WORKS,
             call=_calls.invoke,
+            long=True,
         ),
         Tool(
             name="invoke_many",
@@ -161,6 +163,7 @@ TOOLS = {
             result=None,
             annotations=WORKS,
             call=_calls.invoke_many,
+            long=True,
         ),
         Tool(
             name="submit",
@@ -197,6 +200,7 @@ TOOLS = {
             result=None,
             annotations=LOOKS,
             call=_calls.result,
+            long=True,
         ),
         Tool(
             name="list",
@@ -238,6 +242,20 @@ TOOLS = {
             call=_calls.reset,
         ),
         Tool(
+            name="consult",
+            title="Ask an agent that only reads",
+            description=(
+                "As `invoke`, but only for an agent that cannot change anything: it has no tool "
+                "that writes or runs something. So several calls may run at once. Refused for "
+                "every other agent, with the reason."
+            ),
+            arguments=ConsultArguments,
+            result=None,
+            annotations=CONSULTS,
+            call=_calls.consult,
+            long=True,
+        ),
+        Tool(
             name="cancel",
             title="Cancel a task",
             description=("End a task that waits or runs; its outcome is the error `cancelled`."),
@@ -245,7 +263,6 @@ TOOLS = {
             result=TaskRow,
             annotations=ENDS,
             call=_calls.cancel,
-            listed=False,
         ),
         Tool(
             name="tasks",
@@ -255,20 +272,6 @@ TOOLS = {
             result=TasksRecord,
             annotations=LOOKS,
             call=_calls.tasks,
-            listed=False,
-        ),
-        Tool(
-            name="stats",
-            title="Show tokens and costs",
-            description=(
-                "Tokens by kind, the share served from the prompt cache, costs, outcomes and "
-                "durations of the tasks of the last days, by agent, conversation or day."
-            ),
-            arguments=StatsArguments,
-            result=StatsRecord,
-            annotations=LOOKS,
-            call=_calls.stats,
-            listed=False,
         ),
         Tool(
             name="tree",
@@ -281,7 +284,30 @@ TOOLS = {
             result=TreeRecord,
             annotations=LOOKS,
             call=_calls.tree,
-            listed=False,
+        ),
+        Tool(
+            name="logs",
+            title="Read the log",
+            description=(
+                "The last lines of the pool's log, by agent, level and time: why an agent "
+                "crashed, was replaced or is down, and what it printed on stderr."
+            ),
+            arguments=LogsArguments,
+            result=None,
+            annotations=LOOKS,
+            call=_logs.logs,
+        ),
+        Tool(
+            name="stats",
+            title="Show tokens and costs",
+            description=(
+                "Tokens by kind, the share served from the prompt cache, costs, outcomes and "
+                "durations of the tasks of the last days, by agent, conversation or day."
+            ),
+            arguments=StatsArguments,
+            result=StatsRecord,
+            annotations=LOOKS,
+            call=_calls.stats,
         ),
     )
 }

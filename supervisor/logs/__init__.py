@@ -5,12 +5,14 @@ one file, which is rotated by size and age. Where it is switched on, a transcrip
 stands beside it. Values that look like secrets are not written.
 """
 
+from supervisor.logs._choice import Choice, parse_time
 from supervisor.logs._files import Rotation
 from supervisor.logs._pipeline import open_log, redact
 from supervisor.logs._tail import LogLine, Tail
 from supervisor.logs._transcripts import Direction, OnLine, Transcripts
 
 __all__ = [
+    "Choice",
     "Direction",
     "LogLine",
     "OnLine",
@@ -18,5 +20,6 @@ __all__ = [
     "Tail",
     "Transcripts",
     "open_log",
+    "parse_time",
     "redact",
 ]

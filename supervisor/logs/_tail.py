@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from types import TracebackType
 from typing import Any, Self
 
@@ -125,13 +125,19 @@ class Tail:
             os.close(self._current.fd)
             self._current = None
 
-    def last(self, count: int, wanted: Wanted = everything) -> list[LogLine]:
-        """The last `count` lines that are wanted, the oldest first, through all files."""
+    def last(
+        self, count: int, wanted: Wanted = everything, start: datetime | None = None
+    ) -> list[LogLine]:
+        """The last `count` lines that are wanted, the oldest first, through all files.
+
+        None is from before `start`, and what is older is not read. A line without a time belongs
+        to the one before it.
+        """
         found: list[LogLine] = []
         for file in reversed(self._past):
-            if len(found) >= count:
+            if len(found) >= count or (start is not None and file.written < start):
                 break
-            found += _last_of(file, count - len(found), wanted)
+            found += _last_of(file, count - len(found), wanted, start)
         found.reverse()
         return found
 
@@ -141,14 +147,9 @@ class Tail:
         A line without a time belongs to the one before it. The place where they begin is
         searched for, which takes for granted that times grow along the log.
         """
-        within = False
-        for file, offset in self._places_since(start):
-            for raw in _forwards(file, offset):
-                line = LogLine.of(raw)
-                time = line.time
-                within = within if time is None else time >= start
-                if within and wanted(line):
-                    yield line
+        places = self._places_since(start)
+        raw = chain.from_iterable(_forwards(file, offset) for file, offset in places)
+        yield from filter(wanted, _from(start, map(LogLine.of, raw)))
 
     def more(self) -> Iterator[LogLine]:
         """What has been added since the last look, in order, through renames and new files.
@@ -357,13 +358,39 @@ def _end_of_last_line(file: _File) -> int:
     return 0
 
 
-def _last_of(file: _File, count: int, wanted: Wanted) -> list[LogLine]:
+def _last_of(file: _File, count: int, wanted: Wanted, start: datetime | None) -> list[LogLine]:
     """The last `count` lines that are wanted, the last one first."""
     if file.compressed:
-        found = (line for line in map(LogLine.of, _forwards(file, 0)) if wanted(line))
+        lines = map(LogLine.of, _forwards(file, 0))
+        found = filter(wanted, lines if start is None else _from(start, lines))
         return list(deque(found, maxlen=count))[::-1]
-    found = (line for line in map(LogLine.of, _backwards(file)) if wanted(line))
+    lines = map(LogLine.of, _backwards(file))
+    found = filter(wanted, lines if start is None else _back_to(start, lines))
     return list(islice(found, count))
+
+
+def _from(start: datetime, lines: Iterator[LogLine]) -> Iterator[LogLine]:
+    """Those from `start` on; one without a time belongs to the one before it."""
+    within = False
+    for line in lines:
+        time = line.time
+        within = within if time is None else time >= start
+        if within:
+            yield line
+
+
+def _back_to(start: datetime, lines: Iterator[LogLine]) -> Iterator[LogLine]:
+    """The same of lines the last of which comes first; what is older is not read."""
+    without_time: list[LogLine] = []
+    for line in lines:
+        time = line.time
+        if time is None:
+            without_time.append(line)
+        elif time < start:
+            return
+        else:
+            yield from (*without_time, line)
+            without_time = []
 
 
 def _backwards(file: _File) -> Iterator[bytes]:

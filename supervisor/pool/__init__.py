@@ -8,12 +8,13 @@ agent's process; an `AgentProcess` is that process and the conversation with it.
 from supervisor.pool.config import Config, ConfigError, ConfigFiles
 from supervisor.pool.digests import digest, part, parts
 from supervisor.pool.events import PoolEvent
-from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
+from supervisor.pool.outcome import WAITS, PoolError, Task, TaskError, TaskResult
 from supervisor.pool.pool import Pool
 from supervisor.pool.temporary import SPARE, TemporaryFolders, agent_of
 
 __all__ = [
     "SPARE",
+    "WAITS",
     "Config",
     "ConfigError",
     "ConfigFiles",

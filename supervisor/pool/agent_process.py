@@ -429,6 +429,11 @@ class AgentProcess:
 
     # reading
 
+    @property
+    def tokens_so_far(self) -> int:
+        """Tokens of the task in hand, of all kinds, as far as its messages tell."""
+        return self._session.turn_tokens
+
     async def _read_stdout(self) -> None:
         while data := await self.child.receive():
             self._outputs += 1

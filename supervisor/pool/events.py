@@ -1,5 +1,6 @@
 """What happens in the pool, as typed values: logs and live views are readers of these."""
 
+import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
@@ -19,6 +20,16 @@ class PoolEvent:
 
     level = "info"
     """How much it matters to somebody who reads the log."""
+
+    @property
+    def kind(self) -> str:
+        """What it is called in the log: `agent_down`."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
+
+    @property
+    def defined_as(self) -> str:
+        """The name of the agent's definition: that of a conversation is its agent's."""
+        return self.agent.partition("@")[0]
 
     def told_by(self, worker: str, task_id: str | None, attempt: int | None) -> Self:
         """The same, with what its worker knows; what it says itself stays."""

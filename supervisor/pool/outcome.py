@@ -20,6 +20,9 @@ TaskState = Literal["queued", "running", "ended"]
 
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
+WAITS = "waiting in the queue"
+"""What happens with a task that waits for its turn."""
+
 
 @dataclass(frozen=True)
 class TaskResult:
@@ -163,7 +166,11 @@ class Task:
         """The process that had it last."""
         self.worker: str | None = None
         """The worker that had it last."""
-        self.doing = AsyncValue("waiting in the queue")
+        self.only_reads = False
+        """No agent that could change something may have it."""
+        self.tokens_so_far = 0
+        """Of all kinds, as told while it runs; what it has taken in the end is `usage`."""
+        self.doing = AsyncValue(WAITS)
         """What happens with it now, in a few words."""
         self.outcome: Outcome | None = None
         """Its one outcome."""

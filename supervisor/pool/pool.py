@@ -32,6 +32,7 @@ from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued, WorkerStart
 from supervisor.pool.journal import Journal, revived
 from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Priority, Task, TaskError, TaskResult
+from supervisor.pool.read_only import check_only_reads
 from supervisor.pool.refusals import (
     check_text,
     config_error,
@@ -88,6 +89,8 @@ class Pool:
         """The project."""
         self.root_supervisor: Supervisor | None = None
         """The tree's root, once it runs: for `tree`."""
+        self.log: Path | None = None
+        """Its log, for who reads that; None: it has none."""
         self.idle = trio.Event()
         """Set while no task is accepted and not yet settled; replaced when one is."""
         self.idle.set()
@@ -97,6 +100,8 @@ class Pool:
         self._roles = Roles(root, self._environ, folders, lambda: self.config)
         self.define = self._roles.define
         """An agent's role as its files and pool.toml say now; raises PoolError."""
+        self.purposes = self._roles.purposes
+        """What each defined agent is for, by its name."""
         self._agents: dict[str, Agent] = {}
         self._workers: dict[Seat, Worker] = {}
         self._book = TaskBook()
@@ -230,6 +235,7 @@ class Pool:
         conversation: str | None = None,
         reply_limit: int | None = None,
         background: bool = False,
+        only_reads: bool = False,
     ) -> Task:
         """Accept a task; its outcome comes with `Task.settled`, and `find` gives it by its id.
 
@@ -243,13 +249,16 @@ class Pool:
             reply_limit: bytes above which its reply goes into a file; 0: never; None: as
                 configured.
             background: nobody waits for its outcome.
+            only_reads: it is for an agent that cannot change anything, or for none.
 
         Raises:
             PoolError: it is not accepted; nothing has happened then.
         """
         self._check_call()
         check_text(text)
-        self.define(name)
+        definition = self.define(name)
+        if only_reads:
+            check_only_reads(definition, self.settings(name).permission_mode)
         if conversation is not None:
             check_name(conversation)
         agent = self._known(name, conversation)
@@ -271,6 +280,7 @@ class Pool:
                 conversation=conversation,
                 reply_limit=settings.reply_limit if reply_limit is None else reply_limit,
             )
+            task.only_reads = only_reads
             # One at a time: tasks are served in the order in which they came.
             async with agent.accepting:
                 agent.check_room()
@@ -373,6 +383,12 @@ class Pool:
         """How many tasks wait where this one does."""
         agent = self._agents.get(task.mailbox)
         return 0 if agent is None else len(agent.queue)
+
+    def place_in_queue(self, task: Task) -> int | None:
+        """Whose turn it is before this task's, as things are: 1: it is next; None: it waits for
+        no turn."""
+        agent = self._agents.get(task.mailbox)
+        return None if agent is None else agent.queue.place(task)
 
     async def tasks(self, wanted: TaskFilter, limit: int) -> list[Task]:
         """The newest tasks that fit, the newest first.

@@ -46,6 +46,19 @@ class TaskQueue:
                 if not line[caller]:
                     del line[caller]
 
+    def place(self, task: Task) -> int | None:
+        """How many would be taken until `task` is, if none came or went: 1 is next; None: it is
+        not here."""
+        if task in self._returned:
+            return self._returned.index(task) + 1
+        before = len(self._returned)
+        for priority, line in self._lines.items():
+            if priority == task.priority:
+                turn = _turn(line, task)
+                return None if turn is None else before + turn
+            before += sum(map(len, line.values()))
+        return None
+
     def __iter__(self) -> Iterator[Task]:
         """In no promised order but that of one caller in one priority."""
         yield from self._returned
@@ -72,6 +85,23 @@ class TaskQueue:
         else:
             del line[caller]
         return task
+
+
+def _turn(line: "OrderedDict[str, deque[Task]]", task: Task) -> int | None:
+    """Its place among those of one priority, whose callers take turns."""
+    own = line.get(task.caller, ())
+    if task not in own:
+        return None
+    rounds = own.index(task)
+    callers = list(line)
+    ahead = callers.index(task.caller)
+    # Who is ahead in the line has had one turn more by then.
+    others = sum(
+        min(len(line[caller]), rounds + (at < ahead))
+        for at, caller in enumerate(callers)
+        if caller != task.caller
+    )
+    return others + rounds + 1
 
 
 def _open(tasks: "deque[Task]") -> Iterator[Task]:

@@ -89,6 +89,15 @@ class Roles:
             for entry in self._definitions.all()
         ]
 
+    def purposes(self) -> dict[str, str]:
+        """What each agent is for, by its name; of a broken one, that it is."""
+        return {
+            one.name: "Its definition has a mistake, so it cannot be used."
+            if isinstance(one, BrokenDefinition)
+            else one.description
+            for one in self._definitions.all()
+        }
+
     def launch(self, name: str) -> Launch:
         """What a process of the agent `name` is started with.
 

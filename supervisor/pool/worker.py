@@ -32,6 +32,7 @@ from supervisor.pool.events import (
 from supervisor.pool.launch import OPTIONAL, check_version
 from supervisor.pool.liveness import hang
 from supervisor.pool.outcome import Attempt, PoolError, Task, TaskError, TaskResult
+from supervisor.pool.read_only import check_only_reads
 from supervisor.pool.service import Service
 from supervisor.pool.spares import Spare
 from supervisor.pool.verdict import (
@@ -346,18 +347,28 @@ class Worker:
                     return end
                 continue
             try:
-                if self._around.define(agent.defined_as).digest != launch.definition.digest:
+                definition = self._around.define(agent.defined_as)
+                if definition.digest != launch.definition.digest:
                     return End("replace")
             except PoolError as refused:
                 self._refuse_one(refused.error)
                 continue
             task = agent.take()
-            if task is not None:
+            if task is not None and self._may_have(task, definition):
                 end = await self._serve(process, task)
                 if end is not None:
                     return end
                 self._in_hand = process.on_line = None
                 life.has_served()
+
+    def _may_have(self, task: Task, definition: AgentDefinition) -> bool:
+        """False, and it has ended: the agent was redefined while it waited."""
+        try:
+            if task.only_reads:
+                check_only_reads(definition, self._settings.permission_mode)
+        except PoolError as refused:
+            task.settle(refused.error)
+        return task.outcome is None
 
     async def _idle(self, process: AgentProcess, life: Service) -> End | None:
         """Wait for work, or for what is due without any."""
@@ -497,13 +508,14 @@ class Worker:
         """The result of `task`; None: somebody else settled it, at its deadline for example."""
 
         def doing(text: str) -> None:
+            task.tokens_so_far = process.tokens_so_far
             task.doing.value = text
 
         task.started_at = trio.current_time()
         task.pid, task.worker = process.child.pid, self._seat.name
         task.definition_hash = self._digest
         process.on_activity = doing
-        doing("working")
+        task.doing.value = "working"
         self._emit(TaskStarted(self._agent.name, task.pid))
         result: TurnResult | ProcessGoneError | None = None
         with trio.CancelScope() as until_settled:

@@ -86,6 +86,11 @@ class ClaudeSession:
         """The process's running total, as it last said."""
         self.task_uuid: str | None = None
         """The name of the last task's line: what a rewind goes back to."""
+        self.turn_tokens = 0
+        """Tokens of this turn so far, of all kinds and sub-agents', as its messages tell them.
+
+        Less than the result's in the end: what a message still writes is not in it.
+        """
         self._new_uuid = new_uuid
         self._lines = LineSplitter(line_limit)
         self._turn: Literal["none", "task", "clear"] = "none"
@@ -95,6 +100,7 @@ class ClaudeSession:
         self._stale_sessions: deque[str] = deque(maxlen=REMEMBERED)
         self._seen_results: deque[tuple[object, ...]] = deque(maxlen=REMEMBERED)
         self._answer_so_far = ""
+        self._counted_message = ""  # its tokens are in `turn_tokens`
 
     @property
     def skipped_lines(self) -> int:
@@ -146,6 +152,7 @@ class ClaudeSession:
         self._turn = turn
         self._turn_started = False
         self._answer_so_far = ""
+        self.turn_tokens, self._counted_message = 0, ""
         message: dict[str, Any] = {
             "type": "user",
             "message": {"role": "user", "content": text},
@@ -177,8 +184,10 @@ class ClaudeSession:
             yield from _question(message)
         elif kind == "system":
             yield from self._receive_system(message)
-        elif kind == "assistant" and not message.get("parent_tool_use_id"):
-            yield from self._receive_assistant(message)
+        elif kind == "assistant":
+            self._count_tokens(_dict(message.get("message")))
+            if not message.get("parent_tool_use_id"):
+                yield from self._receive_assistant(message)
 
     def _receive_system(self, message: Mapping[str, Any]) -> Iterator[Event]:
         subtype = message.get("subtype")
@@ -194,6 +203,13 @@ class ClaudeSession:
             yield Activity(f"the API failed; retry {attempt} of {of}")
         elif subtype == "compact_boundary":
             yield Activity("compacting its context")
+
+    def _count_tokens(self, message: Mapping[str, Any]) -> None:
+        # A message of several blocks comes as several lines, each with all of its usage.
+        name = str(message.get("id"))
+        if name != self._counted_message:
+            self._counted_message = name
+            self.turn_tokens += sum(vars(_usage(_dict(message.get("usage")))).values())
 
     def _receive_assistant(self, message: Mapping[str, Any]) -> Iterator[Event]:
         for block in _dicts(_dict(message.get("message")).get("content")):

@@ -113,6 +113,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     for project in opened(tmp_path_factory.mktemp("c")):
         for name in ("coder", "other", "busy"):
             project.write_agent(name)
+        project.write_agent("reader", "Look it up.", "tools: Read, Grep")
         assert command(project)("warmup", "coder", "other").returncode == 0
         yield project
 

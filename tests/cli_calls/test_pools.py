@@ -14,7 +14,7 @@ HEAVY = {"mcp", "mcp_types", "pydantic", "trio", "anyio", "asyncio", "yaml", "st
 
 
 @pytest.mark.parametrize(
-    "words", [("wait", "t-0"), ("result", "t-0"), ("cancel", "t-0"), ("tasks",)]
+    "words", [("wait", "t-0"), ("result", "t-0"), ("cancel", "t-0"), ("tasks",), ("logs",)]
 )
 def test_what_needs_a_running_pool_starts_none_and_is_status_3(
     lonely: Project, words: tuple[str, ...]

@@ -44,6 +44,31 @@ def test_tasks_can_be_chosen_by_agent_and_state(run: Run) -> None:
     run("cancel", running)
 
 
+def test_logs_are_the_last_lines_as_tail_prints_them(run: Run) -> None:
+    run("invoke", "coder", "[[say x]]")
+    asked = ("--agent", "coder", "--since", "10m", "--lines", "2")
+    lines = run("logs", *asked).stdout.splitlines()
+
+    assert len(lines) == 2
+    assert lines == run("tail", *asked).stdout.splitlines()
+
+
+def test_logs_in_json_are_the_lines_of_the_log(run: Run) -> None:
+    run("invoke", "coder", "[[say x]]")
+    done = run("logs", "--agent", "coder", "--level", "info", "--json")
+
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {record["agent"] for record in records} == {"coder"}
+    assert {"task_started", "task_ended"} <= {record["event"] for record in records}
+
+
+def test_a_time_that_is_none_is_a_wrong_usage(run: Run) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("logs", "--since", "yesterday")
+
+    assert ended.value.code == 2
+
+
 def test_warmup_goes_on_after_an_agent_that_cannot_be_started(run: Run) -> None:
     done = run("warmup", "nobody", "coder")
 

@@ -164,3 +164,22 @@ def test_more_tasks_than_one_call_takes_are_wrong_usage(run: Run) -> None:
 
 def test_the_limit_of_tasks_is_the_tool_s_own() -> None:
     assert TASKS_LIMIT == MANY_LIMIT
+
+
+def test_consult_prints_the_answer_of_an_agent_that_only_reads(run: Run) -> None:
+    done = run("consult", "reader", "[[say it is there]]", "--timeout", "30")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "it is there\n", "")
+
+
+def test_consult_refuses_an_agent_that_can_change_something(run: Run) -> None:
+    done = run("consult", "coder", "x", "--json")
+
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["code"] == "agent_may_change"
+
+
+def test_an_answer_that_is_too_long_for_a_model_is_printed_as_it_is(run: Run) -> None:
+    done = run("invoke", "coder", "[[size 600000]]")
+
+    assert (done.returncode, len(done.stdout)) == (0, 600_001)

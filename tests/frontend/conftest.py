@@ -11,11 +11,13 @@ from mcp import Client
 from supervisor.frontend import FrontEnd
 from supervisor.frontend._calls import CLIENT
 from supervisor.frontend._calls import Client as Connection
-from supervisor.place import Place
-from supervisor.pool import Pool, PoolError, Task, TaskError, TaskResult
+from supervisor.place import Place, built_in
+from supervisor.pool import Config, ConfigFiles, Pool, PoolError, Task, TaskError, TaskResult
 from supervisor.pool.agent import Ready
 from supervisor.pool.outcome import Attempt
 from supervisor.protocol import Usage
+
+CONFIG = ConfigFiles(Path(built_in()) / "config" / "pool.toml").load()
 
 ROW: dict[str, Any] = {
     "name": "scout",
@@ -98,6 +100,16 @@ class CannedPool:
     @property
     def name(self) -> str:
         return "canned"
+
+    @property
+    def config(self) -> Config:
+        return CONFIG
+
+    def place_in_queue(self, task: Task) -> int | None:
+        return None
+
+    def queue_length(self, task: Task) -> int:
+        return 0
 
     @property
     def warnings(self) -> list[str]:

@@ -81,6 +81,35 @@ def test_between_two_turns_of_a_caller_each_other_that_waits_has_one(callers: li
             assert {n for n in taken[following:] if n != caller} <= set(taken[this:following])
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from(CALLERS), st.sampled_from(PRIORITIES))),
+    st.integers(0, 3),
+    st.integers(0, 5),
+)
+def test_the_place_of_a_task_is_when_it_will_be_taken(
+    made: list[tuple[str, Priority]], returned: int, taken: int
+) -> None:
+    queue = TaskQueue()
+    for one in made:
+        queue.put(task(*one))
+    for _ in range(returned):
+        queue.put_back(task())
+    for _ in range(taken):
+        queue.take()
+    waiting = list(queue)
+    places = {queue.place(each): each for each in waiting}
+
+    assert [places[at] for at in range(1, len(waiting) + 1)] == emptied(queue)
+
+
+def test_a_task_that_does_not_wait_has_no_place() -> None:
+    queue = TaskQueue()
+    queue.put(task("b"))
+
+    assert queue.place(task("b")) is None
+    assert queue.place(task("a")) is None
+
+
 @given(st.lists(st.tuples(st.sampled_from(CALLERS), st.booleans())))
 def test_a_task_that_has_its_outcome_is_never_given_out(made: list[tuple[str, bool]]) -> None:
     for forget in (True, False):

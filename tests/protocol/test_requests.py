@@ -129,3 +129,49 @@ def test_the_session_is_idle_between_a_result_and_the_next_task() -> None:
         idle.append(session.idle)
 
     assert idle == [True, False, False, True]
+
+
+def message(name: str, *blocks: str, parent: str | None = None, **usage: object) -> bytes:
+    """The lines of one message of the agent, or of a sub-agent of it: one a block."""
+    return b"".join(
+        json.dumps(
+            {
+                "type": "assistant",
+                "parent_tool_use_id": parent,
+                "message": {
+                    "id": name, "content": [{"type": "text", "text": block}], "usage": usage
+                },
+            }
+        ).encode()
+        + b"\n"
+        for block in blocks
+    )  # fmt: skip
+
+
+def test_the_tokens_of_a_turn_are_those_of_its_messages_each_counted_once() -> None:
+    session = ClaudeSession()
+    session.begin_task("x")
+
+    session.receive(message("m1", "a", "b", input_tokens=10, cache_read_input_tokens=100))
+    session.receive(message("m2", "c", parent="toolu_1", input_tokens=1, output_tokens=2))
+
+    assert session.turn_tokens == 113
+
+
+def test_the_tokens_of_the_next_turn_are_counted_anew() -> None:
+    session = ClaudeSession()
+    session.begin_task("x")
+    session.receive(message("m1", "a", input_tokens=10) + result("a"))
+
+    session.begin_task("y")
+
+    assert session.turn_tokens == 0
+
+
+@pytest.mark.parametrize("given", [-5, 10**400, "many", None, 1.5])
+def test_tokens_that_make_no_sense_are_not_believed(given: object) -> None:
+    session = ClaudeSession()
+    session.begin_task("x")
+    session.receive(message("m1", "a", input_tokens=given))
+
+    assert 0 <= session.turn_tokens <= 10**9

@@ -114,6 +114,14 @@ def test_since_with_lines_shows_the_last_of_them(log: Log, run: Run) -> None:
     assert len(run("--json", "--since", begun, "--lines", "9")[1]) == 5
 
 
+def test_an_agents_lines_are_those_of_its_conversations_as_well(log: Log, run: Run) -> None:
+    log.event("a", agent="scout")
+    log.event("b", agent="scout@review")
+    log.event("c", agent="scouting")
+
+    assert events(run("--json", "--agent", "scout")[1]) == ["a", "b"]
+
+
 def test_filters_hold_together(log: Log, run: Run) -> None:
     log.event("a", "error", agent="scout")
     log.event("b", "error", agent="scout")

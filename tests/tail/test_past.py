@@ -187,6 +187,51 @@ def test_a_time_in_a_big_file_is_found_without_reading_what_is_before(
     assert reads.bytes <= 20 * _tail.BLOCK
 
 
+def last_since(log: Log, count: int, second: int, unwanted: str = "") -> list[str]:
+    with Tail(str(log.path)) as tail:
+        found = tail.last(count, lambda line: names([line]) != [unwanted], log.time(second))
+        return names(found)
+
+
+def test_of_the_last_lines_none_is_from_before_the_start(log: Log) -> None:
+    log.events(range(5))
+    log.rotate()
+    log.events(range(5, 9))
+
+    assert last_since(log, 20, 3) == [f"e{n}" for n in range(3, 9)]
+    assert last_since(log, 2, 3) == ["e7", "e8"]
+    assert last_since(log, 20, 30) == []
+
+
+def test_of_compressed_files_none_is_from_before_the_start(log: Log) -> None:
+    log.events(range(5))
+    log.raw("of e4\n")
+    log.rotate()
+    log.compress_all()
+    log.events(range(5, 7))
+
+    assert last_since(log, 20, 3) == ["e3", "e4", "of e4", "e5", "e6"]
+
+
+def test_a_last_line_without_a_time_belongs_to_the_one_before_wanted_or_not(log: Log) -> None:
+    log.events([0])
+    log.raw("of e0\n")
+    log.events([1])
+    log.raw("of e1\n")
+
+    assert last_since(log, 20, 1) == ["e1", "of e1"]
+    assert last_since(log, 20, 1, unwanted="e1") == ["of e1"]
+
+
+def test_to_find_no_line_since_a_time_what_is_older_is_not_read(
+    big: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = Reads(monkeypatch)
+
+    assert last_since(big, 20, 7999, unwanted="e7999") == []
+    assert reads.bytes <= 2 * _tail.BLOCK
+
+
 lines = st.one_of(
     st.integers(0, 40).map(lambda width: ("event", width)),
     st.integers(0, 40).map(lambda width: ("same time", width)),

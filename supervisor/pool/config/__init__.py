@@ -11,10 +11,13 @@ from supervisor.pool.config.merge import Origin
 from supervisor.pool.config.problems import ConfigError, Problem
 from supervisor.pool.config.quantities import parse_duration, parse_size
 from supervisor.pool.config.tables import (
+    TOOLS,
+    USUAL_TOOLS,
     AgentTable,
     BackoffTable,
     Config,
     Defaults,
+    FrontendTable,
     GroupTable,
     LedgerTable,
     LogsTable,
@@ -24,6 +27,8 @@ from supervisor.pool.config.tables import (
 from supervisor.pool.config.variables import task_timeout_s
 
 __all__ = [
+    "TOOLS",
+    "USUAL_TOOLS",
     "AgentTable",
     "BackoffTable",
     "Config",
@@ -31,6 +36,7 @@ __all__ = [
     "ConfigFiles",
     "ConfigInForce",
     "Defaults",
+    "FrontendTable",
     "GroupTable",
     "LedgerTable",
     "Loaded",

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from supervisor.place import STATE_FOLDER, is_state_folder, split_command
-from supervisor.pool.config.problems import written
+from supervisor.pool.config.problems import did_you_mean, nearest, written
 from supervisor.pool.config.quantities import (
     DURATION,
     SIZE,
@@ -86,6 +86,37 @@ def _texts(value: object) -> object:
     return tuple(value)
 
 
+USUAL_TOOLS = (
+    "invoke", "invoke_many", "submit", "wait", "result", "list", "warmup", "reset",
+)  # fmt: skip
+"""The tools of the MCP server that a model is told of where nothing else is said."""
+
+TOOLS = (*USUAL_TOOLS, "consult", "cancel", "tasks", "tree", "logs", "stats")
+"""All of them."""
+
+_TOOLS = '"usual", "all", or a list of tools, such as ["invoke", "consult", "list"]'
+
+
+def _listed_tools(value: object) -> tuple[str, ...]:
+    if value == "usual":
+        return USUAL_TOOLS
+    if value == "all":
+        return TOOLS
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError(f"allowed is {_TOOLS}")
+    for name in value:
+        if name not in TOOLS:
+            hint = did_you_mean(nearest(str(name), TOOLS))
+            raise ValueError(f"{written(name)} is no tool{hint} (allowed: {', '.join(TOOLS)})")
+    return tuple(name for name in TOOLS if name in value)
+
+
+def _meant_tools(value: object) -> object:
+    if not isinstance(value, str):
+        return None
+    return [value] if value in TOOLS else nearest(value, ("usual", "all"))
+
+
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
@@ -108,6 +139,19 @@ Texts = Annotated[
     tuple[str, ...],
     BeforeValidator(_texts),
     Allowed(_TEXTS, _meant_texts),
+]
+Tools = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_listed_tools),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "enum": ["usual", "all"]},
+                {"type": "array", "items": {"type": "string", "enum": [*TOOLS]}, "minItems": 1},
+            ]
+        }
+    ),
+    Allowed(_TOOLS, _meant_tools),
 ]
 Restart = Literal["permanent", "transient", "temporary"]
 PermissionMode = Literal["default", "acceptEdits", "plan", "dontAsk", "bypassPermissions"]
@@ -359,6 +403,13 @@ class GroupTable(SupervisorTable):
     """The group that it is in itself; empty: none."""
 
 
+class FrontendTable(Table):
+    """`[frontend]`."""
+
+    tools: Tools
+    """What models are told of: `usual`, eight tools; `all` of them; or those that are listed."""
+
+
 class LogsTable(Table):
     """`[logs]`."""
 
@@ -413,6 +464,8 @@ class Config(Table):
     """`[supervisors.<name>]`, each upon the defaults."""
     agents: dict[str, AgentTable]
     """`[agents.<name>]`, each upon the defaults."""
+    frontend: FrontendTable
+    """`[frontend]`."""
     ledger: LedgerTable
     """`[ledger]`."""
     logs: LogsTable

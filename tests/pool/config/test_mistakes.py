@@ -146,6 +146,26 @@ NUMBERS = {
     ),
 }  # fmt: skip
 
+FRONTEND = {
+    "no such tool": one(
+        '[frontend]\ntools = ["invoke", "wiat"]\n', 2, "frontend.tools",
+        '["invoke", "wiat"] does not fit', '"wiat" is no tool; did you mean "wait"?',
+        "(allowed: invoke, invoke_many, submit, wait, result, list, warmup, reset, consult",
+    ),
+    "a word that is nearly one": one(
+        '[frontend]\ntools = "al"\n', 2, "frontend.tools",
+        '"al" does not fit: allowed is "usual", "all", or a list of tools', 'mean "all"?',
+    ),
+    "a tool without a list": one(
+        '[frontend]\ntools = "consult"\n', 2, "frontend.tools", 'did you mean ["consult"]?'
+    ),
+    "no tools": one("[frontend]\ntools = []\n", 2, "frontend.tools", "[] does not fit"),
+    "a tool that is no text": one("[frontend]\ntools = [7]\n", 2, "frontend.tools", "7 is no"),
+    "a key of the front end that is none": one(
+        "[frontend]\ntool = 1\n", 2, "frontend.tool", 'did you mean "tools"?', "(allowed: tools)"
+    ),
+}  # fmt: skip
+
 WORDS = {
     "a misspelled word": one(
         '[defaults.agent]\nrestart = "permanant"\n', 2, "defaults.agent.restart",
@@ -459,7 +479,7 @@ SYNTAX = {
     ),
 }  # fmt: skip
 
-MISTAKES = DURATIONS | SIZES | NUMBERS | WORDS | KEYS | GROUPS | LAUNCH | SYNTAX
+MISTAKES = DURATIONS | SIZES | NUMBERS | WORDS | KEYS | GROUPS | LAUNCH | FRONTEND | SYNTAX
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -477,7 +497,7 @@ def test_a_mistake_is_told_with_its_place_its_key_and_what_to_write(
 
 
 def test_there_are_more_than_a_hundred_mistakes() -> None:
-    parts = (DURATIONS, SIZES, NUMBERS, WORDS, KEYS, GROUPS, LAUNCH, SYNTAX)
+    parts = (DURATIONS, SIZES, NUMBERS, WORDS, KEYS, GROUPS, LAUNCH, FRONTEND, SYNTAX)
     assert len(MISTAKES) == sum(map(len, parts)) > 100
 
 

@@ -12,6 +12,7 @@ from supervisor.pool.config.schema import json_schema
 from tests.pool.config.conftest import SHIPPED
 from tests.pool.config.test_mistakes import (
     DURATIONS,
+    FRONTEND,
     GROUPS,
     KEYS,
     LAUNCH,
@@ -54,7 +55,7 @@ UNSEEN: Final = frozenset(
 )
 """Mistakes that only `agent-pool check` can tell."""
 
-PARTS: Final = (DURATIONS, SIZES, NUMBERS, WORDS, KEYS, LAUNCH)
+PARTS: Final = (DURATIONS, SIZES, NUMBERS, WORDS, KEYS, LAUNCH, FRONTEND)
 VISIBLE: Final = {
     name: mistake for part in PARTS for name, mistake in part.items() if name not in UNSEEN
 }
