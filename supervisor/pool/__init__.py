@@ -5,7 +5,7 @@ of one agent (its queue outlives any restart); a `Worker` is the supervised acto
 agent's process; an `AgentProcess` is that process and the conversation with it.
 """
 
-from supervisor.pool.config import Config, ConfigError, ConfigFiles
+from supervisor.pool.config import Address, Config, ConfigError, ConfigFiles, parse_address
 from supervisor.pool.digests import digest, part, parts
 from supervisor.pool.events import PoolEvent
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
@@ -14,6 +14,7 @@ from supervisor.pool.temporary import SPARE, TemporaryFolders, agent_of
 
 __all__ = [
     "SPARE",
+    "Address",
     "Config",
     "ConfigError",
     "ConfigFiles",
@@ -26,6 +27,7 @@ __all__ = [
     "TemporaryFolders",
     "agent_of",
     "digest",
+    "parse_address",
     "part",
     "parts",
 ]

@@ -5,6 +5,7 @@ built-in `config/pool.toml`, which holds every key, comes last. Every finding na
 line, key and value, and what is allowed. `ConfigFiles` knows the places, `Config` is what holds.
 """
 
+from supervisor.pool.config.addresses import Address, parse_address
 from supervisor.pool.config.files import ConfigFiles, Loaded
 from supervisor.pool.config.in_force import ConfigInForce
 from supervisor.pool.config.merge import Origin
@@ -16,6 +17,7 @@ from supervisor.pool.config.tables import (
     Config,
     Defaults,
     GroupTable,
+    HttpTable,
     LedgerTable,
     LogsTable,
     PoolTable,
@@ -24,6 +26,7 @@ from supervisor.pool.config.tables import (
 from supervisor.pool.config.variables import task_timeout_s
 
 __all__ = [
+    "Address",
     "AgentTable",
     "BackoffTable",
     "Config",
@@ -32,6 +35,7 @@ __all__ = [
     "ConfigInForce",
     "Defaults",
     "GroupTable",
+    "HttpTable",
     "LedgerTable",
     "Loaded",
     "LogsTable",
@@ -39,6 +43,7 @@ __all__ = [
     "PoolTable",
     "Problem",
     "SupervisorTable",
+    "parse_address",
     "parse_duration",
     "parse_size",
     "task_timeout_s",

@@ -83,6 +83,7 @@ def _homes(key: str) -> str:
         "[defaults.supervisor] or [supervisors.<name>]": ("defaults", "supervisor"),
         "[supervisors.<name>]": ("supervisors", ""),
         "[defaults.supervisor.backoff]": ("defaults", "supervisor", "backoff"),
+        "[http]": ("http",),
         "[logs]": ("logs",),
     }
     found = [name for name, at in tables.items() if key in fields_at(at)]

@@ -48,6 +48,7 @@ def _set_defaults(definitions: dict[str, Any], values: dict[str, Any]) -> None:
     defaults = values["defaults"]
     tables_of = {
         "PoolTable": values["pool"],
+        "HttpTable": values["http"],
         "LedgerTable": values["ledger"],
         "LogsTable": values["logs"],
         "AgentTable": defaults["agent"],
