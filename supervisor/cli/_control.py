@@ -251,7 +251,7 @@ def _table(facts: dict[str, Any], colour: bool) -> str:
     # Several agents may name the same skill or server, and share what is wrong with it.
     warnings = dict.fromkeys(warning for a in facts["agents"] for warning in a["warnings"])
     lines += [f"  {warning}" for warning in (*warnings, *facts["warnings"])]
-    if http := facts["http"]:
+    if http := facts.get("http"):
         not_served = f"no HTTP: {http.get('problem')}"
         served = f"MCP over HTTP: {http.get('url')}; the token is in {http.get('token_file')}"
         lines.append(not_served if "problem" in http else served)

@@ -146,7 +146,6 @@ class _Program:
             if not self._linger:
                 _say(f"degraded: {self._pool.problem}")
             self._log.error("pool_degraded", problem=self._pool.problem)
-        self._tell_of_http()
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._await_signals)
@@ -157,7 +156,9 @@ class _Program:
                 await self._end_strays()
                 self._use_cgroup()
                 # Whoever started this program waits for the socket.
-                await self._serve(listen(self._place))
+                listener = listen(self._place)
+                self._tell_of_http()
+                await self._serve(listener)
                 nursery.cancel_scope.cancel()
         finally:
             close(self._place)

@@ -48,7 +48,7 @@ async def begin(served: Served, task: str, era: Era, session: str = "") -> socke
     client = send(served, call("invoke", agent="coder", task=task), era, session)
     async with served.project.connect() as other:
         with trio.fail_after(LIMIT_S):
-            while (await other.agent("coder"))["state"] != "busy":
+            while (await other.agent("coder"))["state"] != "busy":  # noqa: ASYNC110 - elsewhere
                 await trio.sleep(POLL_S)
     return client
 
