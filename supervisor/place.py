@@ -6,6 +6,7 @@ One pool serves one project *root*, and keeps everything in one *state folder* (
         pool.lock    held (flock) for the pool's whole life: who holds it is the pool
         start.lock   held by a relay while it starts a pool, so that only one does
         pool.sock    the pool's socket (a link where the path would be too long to bind)
+        http.token   what clients over HTTP bear, where that is served (mode 0600)
         pool.err     what the pool printed before its log was open
         cgroup       where the pool's agents have their cgroups, if they have any
         tmp          leads to where they have their temporary files
@@ -264,6 +265,7 @@ class Place:
         self.errors = os.path.join(self.folder, "pool.err")
         self.log = os.path.join(self.folder, "log", "pool.jsonl")
         self.transcripts = os.path.join(self.folder, "log", "transcripts")
+        self.http_token = os.path.join(self.folder, "http.token")
         self.link = os.path.join(self.folder, "pool.sock")
         self._short = os.path.join(f"/tmp/agent-pool-{os.getuid()}", f"{digest}.sock")
         short_enough = len(os.fsencode(self.link)) <= SOCKET_PATH_LIMIT

@@ -139,7 +139,7 @@ def status(place: Place, as_json: bool) -> int:
     except (OSError, ValueError, ClientError) as error:
         _say(as_json, facts | {"error": str(error)}, f"the pool does not answer: {error}")
         return 1
-    facts |= {name: answer.get(name) for name in ("name", "pid", "version")}
+    facts |= {name: answer.get(name) for name in ("name", "pid", "version", "http")}
     if result.get("isError"):
         facts["problem"] = result["content"][0]["text"]
         _say(as_json, facts, f"pool {facts['pid']} is degraded: {facts['problem']}")
@@ -251,6 +251,10 @@ def _table(facts: dict[str, Any], colour: bool) -> str:
     # Several agents may name the same skill or server, and share what is wrong with it.
     warnings = dict.fromkeys(warning for a in facts["agents"] for warning in a["warnings"])
     lines += [f"  {warning}" for warning in (*warnings, *facts["warnings"])]
+    if http := facts.get("http"):
+        not_served = f"no HTTP: {http.get('problem')}"
+        served = f"MCP over HTTP: {http.get('url')}; the token is in {http.get('token_file')}"
+        lines.append(not_served if "problem" in http else served)
     lines.append(f"log: {facts['log']}")
     return "\n".join(lines)
 

@@ -74,6 +74,22 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="end by itself some time after the last client and task (pool.toml: linger)",
     )
+    run.add_argument(
+        "--http",
+        metavar="ADDRESS",
+        help="serve MCP over HTTP as well, at 127.0.0.1:8765 for example; agent-pool status says "
+        "where the token is that clients need",
+    )
+    run.add_argument(
+        "--http-allow-remote",
+        action="store_true",
+        help="let ADDRESS be one that other machines reach; what goes over it is not encrypted",
+    )
+    run.add_argument(
+        "--stdio",
+        action="store_true",
+        help="serve MCP on stdin and stdout as well, and end with that client (not with --linger)",
+    )
     add_calls(add)
     for name, summary in (
         ("stop", "stop this project's pool and all its agents, and wait until they are gone"),
@@ -289,9 +305,12 @@ def _dispatch_in_project(arguments: argparse.Namespace) -> int:
         case "tail":
             return _tail.tail(place, arguments)
         case "run":
-            from supervisor.cli._start import run
+            from supervisor.cli._start import Ways, run
 
-            return run(place, environ, cwd, arguments.linger)
+            ways = Ways(
+                arguments.linger, arguments.http, arguments.http_allow_remote, arguments.stdio
+            )
+            return run(place, environ, cwd, ways)
     if arguments.command in ("stop", "status", "tree"):
         from supervisor.cli._control import status, stop, tree
 

@@ -14,8 +14,10 @@ import trio
 
 from supervisor import __version__, guardian, reaper
 from supervisor.agents import Folders
+from supervisor.cli._http import NoHttp, open_http
 from supervisor.cli._leftovers import end_cgroup, end_leftovers
-from supervisor.frontend import FrontEnd, close, listen
+from supervisor.cli._start import Ways
+from supervisor.frontend import FrontEnd, claim_stdio, close, listen
 from supervisor.logs import OnLine, Rotation, Transcripts, open_log
 from supervisor.place import FOLDER, Place, built_in, settled_variables
 from supervisor.pool import ConfigFiles, Pool, PoolEvent, TemporaryFolders
@@ -38,19 +40,29 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 
 
-def serve(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int:
+def serve(place: Place, environ: Mapping[str, str], cwd: str, ways: Ways) -> int:
     """Serve until told to stop; returns the exit status. The arguments are those of `run`."""
     _raise_descriptor_limit()
     _restore_quit()
-    if not linger:
-        sys.stderr.write(f"agent-pool: pool of {place.root}; log: {place.log}; Ctrl-C ends it\n")
+    stdio = claim_stdio() if ways.stdio else None
+    if not ways.linger:
+        _say(f"pool of {place.root}; log: {place.log}; Ctrl-C ends it")
     # Who is told to stop from here on does so in order, if a moment later.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     for number in STOPPING:
         # What holds again once nobody listens: who is impatient then must not cut off the last
         # look for what is left.
         signal.signal(number, signal.SIG_IGN)
-    return trio.run(_Program(place, environ, cwd, linger).main)
+    try:
+        program = _Program(place, environ, cwd, ways, stdio)
+    except NoHttp as error:
+        _say(str(error))
+        return 1
+    return trio.run(program.main)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"agent-pool: {text}\n")
 
 
 def _raise_descriptor_limit() -> None:
@@ -71,7 +83,14 @@ def _restore_quit() -> None:
 class _Program:
     """The running pool and what belongs to it."""
 
-    def __init__(self, place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> None:
+    def __init__(
+        self,
+        place: Place,
+        environ: Mapping[str, str],
+        cwd: str,
+        ways: Ways,
+        stdio: trio.abc.Stream | None,
+    ) -> None:
         variables = settled_variables(environ, cwd)
         settled = {**environ, **variables, FOLDER: place.folder}
         home = Path(environ.get("HOME") or Path.home())
@@ -80,7 +99,8 @@ class _Program:
         folders = Folders.resolve(root, settled, home, Path(built_in()))
         self._place = place
         self._environ = environ
-        self._linger = linger
+        self._linger = ways.linger
+        self._stdio = stdio
         self._temporary = TemporaryFolders(place.folder, environ)
         self._transcripts: Transcripts | None = None
         self._pool = Pool(
@@ -104,6 +124,7 @@ class _Program:
             folder = Path(place.transcripts)
             self._transcripts = Transcripts(folder, logs.total // 2, logs.compress)
         self._front_end = FrontEnd(self._pool, place, variables, self._fault)
+        self._http = open_http(self._front_end, self._pool.config.http, place, ways)
         self._stop = trio.Event()
         self._unguarded = trio.Event()
         self._why = ""
@@ -123,7 +144,7 @@ class _Program:
             self._log.warning("config_warning", warning=warning)
         if self._pool.problem:
             if not self._linger:
-                sys.stderr.write(f"agent-pool: degraded: {self._pool.problem}\n")
+                _say(f"degraded: {self._pool.problem}")
             self._log.error("pool_degraded", problem=self._pool.problem)
         try:
             async with trio.open_nursery() as nursery:
@@ -135,7 +156,9 @@ class _Program:
                 await self._end_strays()
                 self._use_cgroup()
                 # Whoever started this program waits for the socket.
-                await self._serve(listen(self._place))
+                listener = listen(self._place)
+                self._tell_of_http()
+                await self._serve(listener)
                 nursery.cancel_scope.cancel()
         finally:
             close(self._place)
@@ -166,6 +189,7 @@ class _Program:
         async def front_end(*, task_status: trio.TaskStatus[object]) -> None:
             await self._front_end.run(listener, task_status=task_status)
 
+        http = self._http
         root = Supervisor(
             "root",
             SupervisorFlags(intensity=5, period_s=60),
@@ -173,6 +197,7 @@ class _Program:
                 *self._pool.children,
                 ChildSpec("notices", self._front_end.notices.run),
                 ChildSpec("front end", front_end, shutdown="infinity"),
+                *([] if http is None else [ChildSpec("http", http.run, shutdown="infinity")]),
             ],
             on_event=self._tell_tree,
         )
@@ -181,15 +206,41 @@ class _Program:
             await nursery.start(root.run)
             if self._linger:
                 nursery.start_soon(self._await_lingered)
+            if self._stdio is not None:
+                nursery.start_soon(self._serve_stdio, self._stdio)
             await self._stop.wait()
             self._log.info("pool_stopping", why=self._why)
             # First the door, then the house: who comes now finds no socket, and waits for the
             # next pool.
             close(self._place)
             listener.socket.close()
+            if http is not None:
+                http.close()
             await self._pool.drain()
             await self._front_end.flush()
             nursery.cancel_scope.cancel()
+
+    async def _serve_stdio(self, stdio: trio.abc.Stream) -> None:
+        try:
+            await self._front_end.serve_stream(stdio)
+        except* (OSError, trio.BrokenResourceError):
+            pass  # it has gone in the middle of something
+        except* Exception as faults:
+            for fault in faults.exceptions:
+                self._fault(fault)
+        if not self._linger:
+            self._end("the client that started it has gone")
+
+    def _tell_of_http(self) -> None:
+        told = self._front_end.http
+        if "problem" in told:
+            self._log.error("http_not_served", problem=told["problem"])
+            text = f"no HTTP: {told['problem']}"
+        elif told:
+            self._log.info("http_served", **told)
+            text = f"MCP over HTTP: {told['url']}; the token is in {told['token_file']}"
+        if told and not self._linger:
+            _say(text)
 
     async def _await_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(*STOPPING) as signals:

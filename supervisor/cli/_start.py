@@ -13,7 +13,27 @@ from supervisor.cli._lock import Busy, sign_lock, take_lock
 from supervisor.place import INSTEAD_OF_NESTING, TAG, Place, PlaceError
 
 
-def run(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int:
+class Ways:
+    """How a pool is to be reached, besides its socket, and when it ends."""
+
+    def __init__(
+        self,
+        linger: bool = False,
+        http: str | None = None,
+        http_allow_remote: bool = False,
+        stdio: bool = False,
+    ) -> None:
+        self.linger = linger
+        """It ends by itself, some time after the last client and task."""
+        self.http = http
+        """Where it serves HTTP; None: where pool.toml says, if it does."""
+        self.http_allow_remote = http_allow_remote
+        """Other machines may reach it."""
+        self.stdio = stdio
+        """It serves whoever started it, and, unless it lingers, ends with it."""
+
+
+def run(place: Place, environ: Mapping[str, str], cwd: str, ways: Ways) -> int:
     """Be the pool of `place` until told to stop; returns the exit status.
 
     This process becomes the pool's outer reaper, and returns when nothing of the pool is left;
@@ -23,10 +43,11 @@ def run(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int
         place: whose pool.
         environ: settles how agents are started.
         cwd: what relative paths in `environ` are relative to.
-        linger: end by itself, some time after the last client and task.
+        ways: how it is to be reached.
     """
+    fail = _refuse if ways.stdio else _say
     if environ.get(TAG):
-        return _fail(
+        return fail(
             "an agent of a pool may not start a pool, and this process was started by one "
             f"({TAG} is set): {INSTEAD_OF_NESTING}"
         )
@@ -35,19 +56,20 @@ def run(place: Place, environ: Mapping[str, str], cwd: str, linger: bool) -> int
         # Before the fork: both are to hold it.
         lock = take_lock(place)
     except PlaceError as error:
-        return _fail(str(error))
+        return fail(str(error))
     except OSError as error:
-        return _fail(f"the state folder cannot be used: {error}")
+        return fail(f"the state folder cannot be used: {error}")
     except Busy:
-        if linger:
+        if ways.linger and not ways.stdio:
             return 0  # whoever started this one joins the other
-        return _fail(f"a pool of {place.root} runs already; agent-pool stop ends it")
+        join = "agent-pool serve joins it, " if ways.stdio else ""
+        return fail(f"a pool of {place.root} runs already; {join}agent-pool stop ends it")
 
     def pool() -> int:
         sign_lock(lock, place.root, reaper.above())
         from supervisor.cli._run import serve
 
-        return serve(place, environ, cwd, linger)
+        return serve(place, environ, cwd, ways)
 
     return reaper.guard(pool, lambda: _remove_cgroup(place))
 
@@ -60,6 +82,13 @@ def _remove_cgroup(place: Place) -> None:
             os.rmdir(folder)
 
 
-def _fail(message: str) -> int:
+def _refuse(message: str) -> int:
+    """The client that started this process is told, too."""
+    from supervisor.relay import refuse
+
+    return refuse(message)
+
+
+def _say(message: str) -> int:
     sys.stderr.write(f"agent-pool: {message}\n")
     return 1

@@ -16,7 +16,7 @@ from supervisor.frontend import _completion, _prompts, _resources
 from supervisor.frontend._answers import error_result
 from supervisor.frontend._calls import Context
 from supervisor.frontend._notices import Notices
-from supervisor.frontend._tools import TOOLS, call_tool
+from supervisor.frontend._tools import TOOLS, call_tool, input_schema
 from supervisor.pool import Pool, TaskError
 
 INSTRUCTIONS = """\
@@ -56,6 +56,7 @@ class PoolServer(Server[Any]):
             instructions=INSTRUCTIONS,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
+            get_tool_input_schema=input_schema,
             on_list_resources=self._list_resources,
             on_list_resource_templates=self._list_templates,
             on_read_resource=self._read_resource,

@@ -1,11 +1,10 @@
 """The MCP server on the pool's local socket: one session a connection, one server for all."""
 
 import contextlib
-import errno
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -14,6 +13,7 @@ import trio
 from mcp.server.subscriptions import ResourceUpdated
 
 from supervisor import __version__
+from supervisor.frontend._accept import accept_each
 from supervisor.frontend._calls import CLIENT, Client
 from supervisor.frontend._mcp import PoolServer
 from supervisor.frontend._notices import Notices, lists_changed
@@ -43,6 +43,8 @@ class FrontEnd:
     """Called with what should never happen."""
     clients: int = 0
     """Connections that have said hello."""
+    http: dict[str, str] = field(default_factory=dict)
+    """What `hello` says of HTTP: `url` and `token_file`, or the `problem`; empty: not served."""
     ending: bool = False
     """The pool is about to go: who says hello from now on is sent away without an answer."""
     changed: trio.Event = field(default_factory=trio.Event)
@@ -67,6 +69,11 @@ class FrontEnd:
         agents = [Address("agents", name).uri for name in self.pool.purposes()]
         self.notices.tell([*lists_changed(), *map(ResourceUpdated, agents)])
 
+    @property
+    def server(self) -> PoolServer:
+        """The one MCP server, which other transports serve, too."""
+        return self._server
+
     async def run(
         self,
         listener: trio.SocketListener,
@@ -74,19 +81,8 @@ class FrontEnd:
         task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until cancelled; no connection's trouble is another's."""
-        async with trio.open_nursery() as nursery:
-            task_status.started(self)
-            while True:
-                try:
-                    stream = await listener.accept()
-                except trio.ClosedResourceError:
-                    await trio.sleep_forever()  # the door is closed; those inside are served
-                except OSError as error:
-                    if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-                        raise
-                    await trio.sleep(0.1)  # until a descriptor is free again
-                    continue
-                nursery.start_soon(self._serve_safely, stream)
+        task_status.started(self)
+        await accept_each(listener, self._serve_safely)
 
     async def flush(self) -> None:
         """Wait until the answers under way have been written, but not for long."""
@@ -94,6 +90,30 @@ class FrontEnd:
         with trio.move_on_after(FLUSH_S):
             while self._unanswered:
                 await self.changed.wait()
+
+    async def serve_stream(self, stream: trio.abc.Stream) -> None:
+        """Serve a client that needs no hello, over lines, until it closes its end."""
+        number, reader = self._meet(stream)
+        with self.counted(number):
+            await self._session(number, reader, stream)
+
+    @contextlib.contextmanager
+    def counted(self, number: int | None = None, *, awaits_answer: bool = False) -> Iterator[None]:
+        """There is one more client for as long as it lasts.
+
+        `awaits_answer`: an answer is on its way to it meanwhile, for which `flush` waits.
+        """
+        number = next(self._numbers) if number is None else number
+        self.clients += 1
+        if awaits_answer:
+            self._unanswered.add((number, ""))
+        self._change()
+        try:
+            yield
+        finally:
+            self.clients -= 1
+            self._unanswered = {one for one in self._unanswered if one[0] != number}
+            self._change()
 
     async def _serve_safely(self, stream: trio.SocketStream) -> None:
         async with stream:
@@ -109,6 +129,26 @@ class FrontEnd:
     async def _serve(self, stream: trio.SocketStream) -> None:
         if not _same_user(stream.socket):
             return
+        number, reader = self._meet(stream)
+        hello = None
+        with trio.move_on_after(HELLO_DEADLINE_S):
+            hello = await reader.line(HELLO_LIMIT)
+        if hello is None or self.ending:
+            return
+        answer: dict[str, object] = {"agent-pool": 1, "version": __version__, "pid": os.getpid()}
+        answer |= {"name": self.pool.name, "http": self.http}
+        refusal = self._refusal(hello)
+        if refusal is not None:
+            with trio.move_on_after(HELLO_DEADLINE_S):
+                await stream.send_all(_json_line(answer | {"error": refusal}))
+            return
+        # Counted before it is answered: a pool that has answered does not linger away.
+        with self.counted(number):
+            await stream.send_all(_json_line(answer))
+            await self._session(number, reader, stream)
+
+    def _meet(self, stream: trio.abc.Stream) -> tuple[int, LineReader]:
+        """The number of a new connection, and what it sends; calls of it come by its `Client`."""
         number = next(self._numbers)
         client = Client(f"client {number}")
         CLIENT.set(client)
@@ -116,34 +156,15 @@ class FrontEnd:
         def lost() -> None:
             client.lost = True
 
-        reader = LineReader(stream, lost, lambda message: self._read(number, message))
-        hello = None
-        with trio.move_on_after(HELLO_DEADLINE_S):
-            hello = await reader.line(HELLO_LIMIT)
-        if hello is None or self.ending:
-            return
-        answer: dict[str, object] = {"agent-pool": 1, "version": __version__, "pid": os.getpid()}
-        answer["name"] = self.pool.name
-        refusal = self._refusal(hello)
-        if refusal is not None:
-            with trio.move_on_after(HELLO_DEADLINE_S):
-                await stream.send_all(_json_line(answer | {"error": refusal}))
-            return
-        # Counted before it is answered: a pool that has answered does not linger away.
-        self.clients += 1
-        self._change()
-        try:
-            await stream.send_all(_json_line(answer))
-            writer = LineWriter(stream, lambda message: self._written(number, message))
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(writer.abandon_when_cancelled)
-                options = self._server.create_initialization_options()
-                await self._server.run(reader, writer, options)
-                nursery.cancel_scope.cancel()
-        finally:
-            self.clients -= 1
-            self._unanswered = {one for one in self._unanswered if one[0] != number}
-            self._change()
+        return number, LineReader(stream, lost, lambda message: self._read(number, message))
+
+    async def _session(self, number: int, reader: LineReader, stream: trio.abc.Stream) -> None:
+        writer = LineWriter(stream, lambda message: self._written(number, message))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(writer.abandon_when_cancelled)
+            options = self._server.create_initialization_options()
+            await self._server.run(reader, writer, options)
+            nursery.cancel_scope.cancel()
 
     def _refusal(self, hello: bytes) -> str | None:
         try:

@@ -69,6 +69,12 @@ class Tool:
         )
 
 
+def input_schema(name: str) -> dict[str, Any] | None:
+    """The JSON Schema of that tool's arguments; None: there is no such tool."""
+    tool = TOOLS.get(name)
+    return None if tool is None else arguments_schema(tool.arguments)
+
+
 async def call_tool(
     pool: Pool, name: str, arguments: Mapping[str, Any] | None, context: Context
 ) -> mcp_types.CallToolResult:

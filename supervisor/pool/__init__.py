@@ -5,7 +5,7 @@ of one agent (its queue outlives any restart); a `Worker` is the supervised acto
 agent's process; an `AgentProcess` is that process and the conversation with it.
 """
 
-from supervisor.pool.config import Config, ConfigError, ConfigFiles
+from supervisor.pool.config import Config, ConfigError, ConfigFiles, HttpAddress, parse_address
 from supervisor.pool.digests import digest, part, parts
 from supervisor.pool.events import PoolEvent
 from supervisor.pool.outcome import WAITS, PoolError, Task, TaskError, TaskResult
@@ -18,6 +18,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "ConfigFiles",
+    "HttpAddress",
     "Pool",
     "PoolError",
     "PoolEvent",
@@ -27,6 +28,7 @@ __all__ = [
     "TemporaryFolders",
     "agent_of",
     "digest",
+    "parse_address",
     "part",
     "parts",
 ]

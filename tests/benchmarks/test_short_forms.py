@@ -85,3 +85,14 @@ def test_processes_and_agents_are_measured(real_cli: RealCLI) -> None:
     assert done.returncode == 0, done.stderr
     assert "with a spare" in done.stdout
     assert "never recycled" in done.stdout
+
+
+def test_the_front_end_is_measured_beside_the_smallest_servers() -> None:
+    rows = {row["way"]: row for row in run("frontend")["rows"]}
+
+    floor = rows["a server on the Python SDK"]
+    assert floor["ratios"]["initialize_ms"] == 1
+    relay = rows["relay, a pool runs"]
+    assert relay["initialize_ms"] < floor["initialize_ms"]
+    assert relay["rss_bytes"] < floor["rss_bytes"]
+    assert rows["relay, no pool runs"]["tools_list_ms"] > relay["tools_list_ms"]

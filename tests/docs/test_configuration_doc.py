@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from supervisor.cli._main import parser
-from supervisor.pool.config import AgentTable, ConfigFiles, PoolTable
+from supervisor.pool.config import AgentTable, ConfigFiles, HttpTable, PoolTable
 from supervisor.pool.trust import trust_file
 from tests.pool.config.conftest import SHIPPED, Files, files
 from tests.pool.config.test_project import UNTRUSTED
@@ -67,7 +67,7 @@ def test_the_keys_of_a_process_are_keys_and_the_list_is_complete() -> None:
 
 
 def test_every_key_of_the_text_is_one() -> None:
-    known = {*AgentTable.model_fields, *PoolTable.model_fields}
+    known = {*AgentTable.model_fields, *PoolTable.model_fields, *HttpTable.model_fields}
     words = keys(TEXT) - {"serve", "run", "check", "config", "status", "list", "doctor"}
 
     assert words <= known

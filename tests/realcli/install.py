@@ -2,31 +2,24 @@
 
     python -m tests.realcli.install 2.1.197 2.1.330
 
-A version is installed by npm into `.cache/claude-code/<version>/`, without npm's install scripts:
-new versions bring a native binary in a package of its own for each platform, older ones are a
-`cli.js` for node. The folder gets its name only when it is complete, and a lock lets one process
-at a time work on a version, so neither a kill nor a second test run leaves half of one behind.
+A version is installed by `tests.npm` into `.cache/claude-code/<version>/`: new versions bring a
+native binary in a package of its own for each platform, older ones are a `cli.js` for node.
 """
 
-import fcntl
 import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests import npm
+from tests.npm import CACHE as ALL
+from tests.npm import INSTALL_TIMEOUT_S, Unavailable
+
 DEFAULT_VERSION: Final = "2.1.197"
 PACKAGE: Final = "@anthropic-ai/claude-code"
-CACHE: Final = Path(__file__).resolve().parents[2] / ".cache" / "claude-code"
-INSTALL_TIMEOUT_S: Final = 180.0
-
-
-class Unavailable(Exception):  # noqa: N818 (a circumstance of the machine, not a fault)
-    """This machine cannot have that CLI; the message says what is missing."""
+CACHE: Final = ALL / "claude-code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +43,7 @@ def ensure(version: str = DEFAULT_VERSION, timeout_s: float = INSTALL_TIMEOUT_S)
         Unavailable: npm or node is missing, or npm failed or took longer than `timeout_s` seconds.
     """
     folder = CACHE / version
-    if not folder.is_dir():
-        with _lock(version):
-            if not folder.is_dir():
-                _install(version, folder, timeout_s)
+    npm.install(folder, [f"{PACKAGE}@{version}"], lambda made: _installed(version, made), timeout_s)
     return _installed(version, folder)
 
 
@@ -78,41 +68,6 @@ def environment(home: Path, base_url: str, **extra: str) -> dict[str, str]:
         "DISABLE_AUTOUPDATER": "1",
         **extra,
     }
-
-
-@contextmanager
-def _lock(version: str) -> Iterator[None]:
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{version}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _install(version: str, folder: Path, timeout_s: float) -> None:
-    partial = folder.with_name(f"{version}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        _run_npm(version, partial, timeout_s)
-        _installed(version, partial)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _run_npm(version: str, prefix: Path, timeout_s: float) -> None:
-    npm = shutil.which("npm")
-    if npm is None:
-        raise Unavailable("npm is not on PATH")
-    prefix.mkdir(parents=True)
-    command = [npm, "install", "--prefix", str(prefix), "--ignore-scripts", "--no-save"]
-    command += ["--no-audit", "--no-fund", "--loglevel=error", f"{PACKAGE}@{version}"]
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        raise Unavailable(f"npm did not install {version} within {timeout_s:.0f} s") from None
-    except subprocess.CalledProcessError as error:
-        said = "; ".join(error.stderr.splitlines()[:2]) or f"exit status {error.returncode}"
-        raise Unavailable(f"npm could not install {version}: {said}") from None
 
 
 def _installed(version: str, folder: Path) -> RealCLI:

@@ -5,6 +5,7 @@ built-in `config/pool.toml`, which holds every key, comes last. Every finding na
 line, key and value, and what is allowed. `ConfigFiles` knows the places, `Config` is what holds.
 """
 
+from supervisor.pool.config.addresses import HttpAddress, parse_address
 from supervisor.pool.config.files import ConfigFiles, Loaded
 from supervisor.pool.config.in_force import ConfigInForce
 from supervisor.pool.config.merge import Origin
@@ -19,6 +20,7 @@ from supervisor.pool.config.tables import (
     Defaults,
     FrontendTable,
     GroupTable,
+    HttpTable,
     LedgerTable,
     LogsTable,
     PoolTable,
@@ -38,6 +40,8 @@ __all__ = [
     "Defaults",
     "FrontendTable",
     "GroupTable",
+    "HttpAddress",
+    "HttpTable",
     "LedgerTable",
     "Loaded",
     "LogsTable",
@@ -45,6 +49,7 @@ __all__ = [
     "PoolTable",
     "Problem",
     "SupervisorTable",
+    "parse_address",
     "parse_duration",
     "parse_size",
     "task_timeout_s",

@@ -85,6 +85,7 @@ def _homes(key: str) -> str:
         "[defaults.supervisor.backoff]": ("defaults", "supervisor", "backoff"),
         "[frontend]": ("frontend",),
         "[ledger]": ("ledger",),
+        "[http]": ("http",),
         "[logs]": ("logs",),
     }
     found = [name for name, at in tables.items() if key in fields_at(at)]

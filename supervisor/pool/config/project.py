@@ -44,6 +44,9 @@ def take_refused(
                 refused.append(
                     ((*at, key), f"left out: a project's own file may not {what}; {advice}")
                 )
+        for key in _opens(given):
+            why = "left out: a project's own file may not open the pool to the network"
+            refused.append((("http", key), f"{why}; {advice}"))
     for (*around, key), _ in refused:
         table = given
         for name in around:
@@ -69,6 +72,13 @@ def _untrusted(table: dict[str, Any], root: Path) -> Iterator[tuple[str, str]]:
         yield "extra_directories", "open folders outside of the project to agents"
     if any(not _is_inside(one, root) for one in _texts([table.get("working_directory")])):
         yield "working_directory", "have agents run outside of the project"
+
+
+def _opens(given: dict[str, Any]) -> Iterator[str]:
+    """The keys by which it would let others in."""
+    table = given.get("http")
+    if isinstance(table, dict):
+        yield from (key for key in ("address", "allow_remote", "allowed_hosts") if table.get(key))
 
 
 def _texts(value: object) -> list[str]:

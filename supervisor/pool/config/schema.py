@@ -49,6 +49,7 @@ def _set_defaults(definitions: dict[str, Any], values: dict[str, Any]) -> None:
     tables_of = {
         "PoolTable": values["pool"],
         "FrontendTable": values["frontend"],
+        "HttpTable": values["http"],
         "LedgerTable": values["ledger"],
         "LogsTable": values["logs"],
         "AgentTable": defaults["agent"],

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from supervisor.place import STATE_FOLDER, is_state_folder, split_command
+from supervisor.pool.config.addresses import ADDRESS, parse_address
 from supervisor.pool.config.problems import did_you_mean, nearest, written
 from supervisor.pool.config.quantities import (
     DURATION,
@@ -429,6 +430,26 @@ class LogsTable(Table):
     """What goes to and comes from a CLI in a task is written down, a file a task."""
 
 
+class HttpTable(Table):
+    """`[http]`."""
+
+    address: Annotated[str, Allowed(f'{ADDRESS}, or ""')]
+    """Where MCP is served over HTTP, besides the local socket; empty: nowhere."""
+    allow_remote: Switch
+    """The address may be one that other machines reach."""
+    allowed_hosts: Texts
+    """Names that the server may be called by, besides the address and loopback's names."""
+    idle_timeout: Annotated[Duration, Field(gt=0), Allowed(f"{DURATION}, above 0", meant_duration)]
+    """Seconds without a request after which a session ends."""
+
+    @field_validator("address")
+    @classmethod
+    def _is_address(cls, address: str) -> str:
+        if address:
+            parse_address(address)
+        return address
+
+
 class LedgerTable(Table):
     """`[ledger]`."""
 
@@ -466,6 +487,8 @@ class Config(Table):
     """`[agents.<name>]`, each upon the defaults."""
     frontend: FrontendTable
     """`[frontend]`."""
+    http: HttpTable
+    """`[http]`."""
     ledger: LedgerTable
     """`[ledger]`."""
     logs: LogsTable

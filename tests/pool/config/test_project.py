@@ -55,6 +55,29 @@ def test_of_a_project_that_is_trusted_it_counts(files: Files, key: str) -> None:
     assert key in loaded.config.own("x")
 
 
+@pytest.mark.parametrize("trusted", [False, True])
+@pytest.mark.parametrize(
+    "said", ['address = "127.0.0.1:1"', "allow_remote = true", 'allowed_hosts = ["evil.example"]']
+)
+def test_only_a_trusted_project_may_open_the_pool_to_the_network(
+    files: Files, said: str, trusted: bool
+) -> None:
+    path = files.write(files.project, f'[http]\n{said}\nidle_timeout = "1s"\n')
+    if trusted:
+        trust(files.root, files.environ)
+
+    loaded = files.find().read()
+
+    key = said.split()[0]
+    as_built_in = getattr(Files(Path("/nowhere")).load().http, key)
+    assert (getattr(loaded.config.http, key) == as_built_in) is not trusted
+    assert loaded.config.http.idle_timeout == 1
+    told = [str(warning) for warning in loaded.warnings]
+    assert [one.startswith(f"{path}:2: http.{key}: left out: ") for one in told] == (
+        [] if trusted else [True]
+    )
+
+
 @pytest.mark.parametrize("whose", ["user", "asked_for"])
 @pytest.mark.parametrize("key", UNTRUSTED)
 def test_the_users_own_files_may_say_it(files: Files, whose: str, key: str) -> None:
