@@ -21,9 +21,9 @@ RESET_BY: Final = {
     "2.0.60": "new process",
     "2.1.50": "new process",
     "2.1.150": "/clear",
-    "2.1.330": "rewind",
+    "2.1.332": "rewind",
 }
-ALWAYS: Final = ("2.1.50", "2.1.330")
+ALWAYS: Final = ("2.1.50", "2.1.332")
 TOO_OLD: Final = "2.0.37"
 
 ASKED_FOR: Final = (
@@ -90,7 +90,7 @@ async def test_the_agent_has_its_prompt_and_its_tools(client: Client, shared: St
 
     sent = await shared.request_for(task)
     assert sent.system_text().endswith("You are worker, and you do what you are told.")
-    # 2.1.330 adds a placeholder that is never shown to the model.
+    # 2.1.332 adds a placeholder that is never shown to the model.
     shown = [tool["name"] for tool in sent.body["tools"] if not tool.get("defer_loading")]
     assert shown == ["Bash"]
 
