@@ -5,7 +5,6 @@ a process of its own; then `/clear` does; from 2.1.197 on a rewind.
 """
 
 import json
-import os
 import re
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -16,19 +15,12 @@ import pytest
 from tests.client import Client
 from tests.product.stage import Jobs, Stage, code_of, commands_with, pid_of, staged, text_of
 from tests.realcli.fixtures import require
+from tests.realcli.install import VERSIONS, asked_for
 
-RESET_BY: Final = {
-    "2.0.60": "new process",
-    "2.1.50": "new process",
-    "2.1.150": "/clear",
-    "2.1.332": "rewind",
-}
-ALWAYS: Final = ("2.1.50", "2.1.332")
-TOO_OLD: Final = "2.0.37"
-
-ASKED_FOR: Final = (
-    tuple(RESET_BY) if os.environ.get("AGENT_POOL_TEST_ALL_VERSIONS") == "1" else ALWAYS
+RESET_BY: Final = dict(
+    zip(VERSIONS, ("new process", "new process", "/clear", "rewind"), strict=True)
 )
+TOO_OLD: Final = "2.0.37"
 
 
 def on_one_worker(version: str) -> Any:
@@ -36,7 +28,7 @@ def on_one_worker(version: str) -> Any:
     return pytest.param(version, marks=pytest.mark.xdist_group(f"version {version}"))
 
 
-@pytest.fixture(scope="module", params=map(on_one_worker, ASKED_FOR))
+@pytest.fixture(scope="module", params=map(on_one_worker, asked_for(VERSIONS)))
 def version(request: pytest.FixtureRequest) -> str:
     """A version of the real CLI; all of them where AGENT_POOL_TEST_ALL_VERSIONS=1 asks for it."""
     given: str = request.param
@@ -90,7 +82,7 @@ async def test_the_agent_has_its_prompt_and_its_tools(client: Client, shared: St
 
     sent = await shared.request_for(task)
     assert sent.system_text().endswith("You are worker, and you do what you are told.")
-    # 2.1.332 adds a placeholder that is never shown to the model.
+    # 2.1.330 adds a placeholder that is never shown to the model.
     shown = [tool["name"] for tool in sent.body["tools"] if not tool.get("defer_loading")]
     assert shown == ["Bash"]
 

@@ -13,13 +13,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 DEFAULT_VERSION: Final = "2.1.197"
+VERSIONS: Final = ("2.0.60", "2.1.50", "2.1.150", "2.1.332")
+"""The oldest that is served, two from the middle, the newest that was tried."""
 PACKAGE: Final = "@anthropic-ai/claude-code"
 CACHE: Final = Path(__file__).resolve().parents[2] / ".cache" / "claude-code"
 INSTALL_TIMEOUT_S: Final = 180.0
@@ -55,6 +57,13 @@ def ensure(version: str = DEFAULT_VERSION, timeout_s: float = INSTALL_TIMEOUT_S)
             if not folder.is_dir():
                 _install(version, folder, timeout_s)
     return _installed(version, folder)
+
+
+def asked_for(versions: Sequence[str]) -> tuple[str, ...]:
+    """The oldest and the newest; all of them where AGENT_POOL_TEST_ALL_VERSIONS=1 asks for it."""
+    if os.environ.get("AGENT_POOL_TEST_ALL_VERSIONS") == "1":
+        return tuple(versions)
+    return versions[0], versions[-1]
 
 
 def environment(home: Path, base_url: str, **extra: str) -> dict[str, str]:
