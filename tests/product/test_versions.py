@@ -129,6 +129,18 @@ async def test_nothing_is_left_when_the_pool_is_stopped_in_mid_task(
     assert code_of(await answer) == "pool_stopping"
 
 
+async def test_doctor_says_beforehand_how_the_context_will_be_reset(
+    shared: Stage, version: str
+) -> None:
+    done = await shared.project.run("doctor", "--json", **shared.variables())
+    found = json.loads(done.stdout)["findings"]
+    words = "\n".join(one["message"] for one in found if one["key"] == "CLI")
+
+    assert f"Claude Code {version}" in words
+    assert ("each task costs a new process" in words) == (RESET_BY[version] == "new process")
+    assert ("by /clear instead" in words) == (RESET_BY[version] == "/clear")
+
+
 async def test_a_version_that_would_ignore_the_prompt_is_refused_and_not_started(
     stage: Stage,
 ) -> None:
