@@ -1,28 +1,72 @@
-"""What can be told of an agent CLI without starting it: its version, and whether it is logged in.
+"""What can be told of an agent CLI without giving it a task: its version, and its login.
 
 The versions are measured: on each of them the exchange was run that the pool has with it.
 """
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from supervisor.cli._report import Report
-from supervisor.pool.launch import Cli, CliFinder
+from supervisor.pool.launch import Cli, CliFinder, check_version
 from supervisor.pool.outcome import PoolError
 
-FEATURES = (
-    (
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Something that CLIs of some versions cannot do."""
+
+    before: Version
+    """The first version that was seen to do it."""
+    severity: Literal["warning", "note"]
+    """A warning: it is felt in daily work."""
+    what: str
+    """To follow the version: what it cannot do, and what is done instead."""
+    since: Version = (0,)
+    """The first version of which this is to be told: of older ones, something graver is."""
+
+
+LACKS = (
+    Lack(
         (2, 1, 150),
         "warning",
-        "cannot clear its context, so each task costs a new process (about a second)",
+        "cannot clear its context, so each task costs a new process (0.8 to 2.5 s where it was "
+        "measured, the older the longer; spares = 1 under [pool] hides the wait)",
     ),
-    ((2, 1, 197), "note", "cannot take its last task back, so /clear is used instead"),
-    ((2, 1, 80), "note", "cannot be asked to end, so it is signalled"),
+    Lack(
+        (2, 1, 197),
+        "note",
+        "cannot take its last task back, so its context is cleared by /clear instead",
+        since=(2, 1, 150),
+    ),
+    Lack(
+        (2, 1, 175),
+        "note",
+        "does not tell what a task has cost before it ends, so max_cost_usd interrupts none",
+    ),
+    Lack((2, 1, 80), "note", "cannot be asked to end, so it is signalled"),
+    Lack((2, 1, 50), "note", "knows no effort, so what is said of it is left out"),
+    Lack(
+        (2, 0, 77),
+        "note",
+        "cannot be told to keep no session, so it leaves a file of every task below its projects/",
+    ),
 )
-"""Since which version, how grave it is without, and what older ones cannot do."""
+"""What older versions lack, the gravest first.
+
+Measured on 2.0.60, 2.0.77, 2.1.20, 2.1.50, 2.1.80, 2.1.110, 2.1.150, 2.1.175, 2.1.197 and the
+newest; one in between may do more than is said of it. What a process of it truly can do is found
+out by the pool, and told by `list`.
+"""
+
+ASK_S = 10.0
+"""How long a CLI may take to tell its version."""
 
 LOGIN_VARIABLES = (
     "ANTHROPIC_API_KEY",
@@ -35,7 +79,9 @@ LOGIN_VARIABLES = (
 """By any of these the CLI is logged in."""
 
 
-def look_at_cli(finder: CliFinder, key: str, path: str | None, report: Report) -> Cli | None:
+def look_at_cli(
+    finder: CliFinder, key: str, path: str | None, report: Report, *, ask: bool = False
+) -> Cli | None:
     """Note which CLI there is, and what it lacks; returns it, or None where there is none.
 
     Args:
@@ -43,9 +89,13 @@ def look_at_cli(finder: CliFinder, key: str, path: str | None, report: Report) -
         key: what names it: a variable, or a key of pool.toml.
         path: where that is said.
         report: where to note it.
+        ask: start it with `--version` where its installation does not tell that.
     """
     try:
         cli = finder.find()
+        if ask and cli.version is None:
+            cli = replace(cli, version=asked_version(cli))
+            check_version(cli.version, " ".join(cli.argv))
     except PoolError as refused:
         report.error(f"{refused.error.message} {refused.error.advice}", key, path)
         return None
@@ -54,21 +104,38 @@ def look_at_cli(finder: CliFinder, key: str, path: str | None, report: Report) -
         report.note(f"{words}: its version cannot be told before it runs", key)
         return cli
     report.note(f"{words}: Claude Code {cli.version}", key)
-    for severity, lack in lacks(cli.version):
-        advice = "update it: npm install -g @anthropic-ai/claude-code"
-        if severity == "warning":
-            report.warn(f"Claude Code {cli.version} {lack}; {advice}", key, path)
+    for lack in lacks(cli.version):
+        message = f"Claude Code {cli.version} {lack.what}"
+        if lack.severity == "warning":
+            advice = "update it: npm install -g @anthropic-ai/claude-code"
+            report.warn(f"{message}; {advice}", key, path)
         else:
-            report.note(f"Claude Code {cli.version} {lack}", key)
+            report.note(message, key)
     return cli
 
 
-def lacks(version: str) -> Iterator[tuple[str, str]]:
-    """What a version cannot do that newer ones can: how grave that is, and what it is."""
+def lacks(version: str) -> Iterator[Lack]:
+    """What a version cannot do that newer ones can."""
     numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:3])
-    for since, severity, lack in FEATURES:
-        if len(numbers) == 3 and numbers < since:
-            yield severity, lack
+    return (one for one in LACKS if len(numbers) == 3 and one.since <= numbers < one.before)
+
+
+def asked_version(cli: Cli) -> str | None:
+    """The version that a CLI tells of itself; None: it is no Claude Code, or does not say."""
+    try:
+        done = subprocess.run(
+            [*cli.argv, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=ASK_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    told = re.match(r"(\d+\.\d+\.\d+)\S* \(Claude Code\)", done.stdout)
+    return told and told[1]
 
 
 def look_at_login(environ: Mapping[str, str], root: Path, report: Report) -> None:

@@ -7,17 +7,16 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from supervisor import __version__
-from supervisor.cli._client import ClientError, LineClient
+from supervisor.cli._client import ClientError
 from supervisor.cli._lock import wake_reaper
 from supervisor.cli._screen import columns, mebibytes, table
-from supervisor.place import Place, hello_line, parse_hello
+from supervisor.cli._session import looking
+from supervisor.place import Place
 
 STOP_DEADLINE_S = 60.0
 """How long `stop` waits for the pool and all of its processes to be gone."""
@@ -207,18 +206,8 @@ def _ask(place: Place, tool: str) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         OSError, ValueError, ClientError: it does not answer, or not as a pool does.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(ANSWER_DEADLINE_S)
-        connection.connect(place.socket)
-        with connection.makefile("rwb") as lines:
-            lines.write(hello_line(__version__, place.root, None))
-            lines.flush()
-            answer = parse_hello(lines.readline())
-            if "error" in answer:
-                raise ValueError(answer["error"])
-            client = LineClient(lines, lines)
-            client.initialize("agent-pool")
-            return answer, client.call(tool)
+    with looking(place, ANSWER_DEADLINE_S) as (answer, client):
+        return answer, client.call(tool)
 
 
 def _table(facts: dict[str, Any], colour: bool) -> str:

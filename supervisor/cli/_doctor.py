@@ -55,7 +55,7 @@ def doctor(root: str, environ: Mapping[str, str], strict: bool, as_json: bool) -
     _look_at_memory(report)
     _look_at_folders(root, environ, report)
     finder = CliFinder(environ).otherwise(_command(root, environ), Path(root))
-    cli = look_at_cli(finder, "CLI", None, report)
+    cli = look_at_cli(finder, "CLI", None, report, ask=True)
     if cli is not None and cli.version is not None:
         look_at_login(environ, Path(root), report)
         _look_at_node(cli, environ, report)

@@ -102,6 +102,14 @@ def parser() -> argparse.ArgumentParser:
     ):
         command = add_in_project(name, summary, f"agent-pool {name}")
         command.add_argument("--json", action="store_true", help="print one JSON object")
+    live = add_in_project(
+        "top",
+        "show agents, what each does now and what it uses, once a second, until q or Ctrl-C; in a "
+        "pipe once, with the exit status of status",
+        "agent-pool top\n  agent-pool top --once",
+    )
+    live.add_argument("--once", action="store_true", help="print one table, and end")
+    live.add_argument("--json", action="store_true", help="print one JSON object, and end")
     _add_configuration(add, add_in_project)
     processes = add_in_project(
         "ps",
@@ -304,6 +312,10 @@ def _dispatch_in_project(arguments: argparse.Namespace) -> int:
             return reap(place.base, only, settled, arguments.json, arguments.dry_run)
         case "tail":
             return _tail.tail(place, arguments)
+        case "top":
+            from supervisor.cli._top import top
+
+            return top(place, arguments.once, arguments.json)
         case "run":
             from supervisor.cli._start import Ways, run
 

@@ -9,10 +9,18 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
-from supervisor import relay
+from supervisor import __version__, relay
 from supervisor.cli._client import ClientError, LineClient
-from supervisor.place import TAG, Place, PlaceError, settled_variables
+from supervisor.place import (
+    TAG,
+    Place,
+    PlaceError,
+    hello_line,
+    parse_hello,
+    settled_variables,
+)
 
 WITHDRAW_S = 2.0
 """How long the pool may take to hear that a call is cancelled."""
@@ -70,3 +78,30 @@ def _joined(place: Place, start: bool, environ: Mapping[str, str]) -> socket.soc
 
 def _running(place: Place, environ: Mapping[str, str]) -> socket.socket | None:
     return relay.try_join(place, settled_variables(environ, os.getcwd()) or None)
+
+
+@contextmanager
+def looking(place: Place, answers_s: float) -> Iterator[tuple[dict[str, Any], LineClient]]:
+    """What the running pool answers to hello, and a session in which it is only looked at.
+
+    Whatever the pool was started with is taken as it is, and whoever looks may be an agent.
+
+    Args:
+        place: the project's.
+        answers_s: seconds that the pool may take for an answer.
+
+    Raises:
+        OSError, ValueError, ClientError: it does not answer, or not as a pool does.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(answers_s)
+        connection.connect(place.socket)
+        with connection.makefile("rwb") as lines:
+            lines.write(hello_line(__version__, place.root, None))
+            lines.flush()
+            answer = parse_hello(lines.readline())
+            if "error" in answer:
+                raise ValueError(answer["error"])
+            client = LineClient(lines, lines)
+            client.initialize("agent-pool")
+            yield answer, client

@@ -30,6 +30,12 @@ def _open(base: Path, api: LoopbackAPI, cli: RealCLI, grace: str) -> Iterator[St
         trio.run(project.close)
 
 
+def opened(base: Path, cli: RealCLI) -> Iterator[Stage]:
+    """A pool for several tests; a task whose client has gone runs on for half a minute."""
+    with LoopbackAPI() as api:
+        yield from _open(base, api, cli, "30s")
+
+
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Claude Code ends in its own time: to kill it early would be another test."""
@@ -38,12 +44,8 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def shared(real_cli: RealCLI, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The pool that is shared; the first Claude Code starts it, the last test's end stops it.
-
-    A task whose client has gone runs on for half a minute.
-    """
-    with LoopbackAPI() as api:
-        yield from _open(tmp_path_factory.mktemp("c"), api, real_cli, "30s")
+    """The pool that is shared; the first Claude Code starts it, the last test's end stops it."""
+    yield from opened(tmp_path_factory.mktemp("c"), real_cli)
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ class Stage:
     def claude(self, *flags: str, **extra: str) -> "Claude":
         """A Claude Code that waits for tasks."""
         stderr = self.project.home / "stderr"
-        argv = [*self.cli, *STREAM_JSON, "--no-session-persistence", *flags]
+        argv = [*self.cli, *STREAM_JSON, *flags]
         return Claude(argv, self.environment(**extra), self.project.folder, stderr)
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":

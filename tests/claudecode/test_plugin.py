@@ -1,6 +1,7 @@
 """The plugin: it is valid, Claude Code loads it, its hook sends custom sub-agents to the pool."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from tests.claudecode.stage import BY_PLUGIN, PLUGIN, ROOT, SERVER, Claude, Stag
 from tests.client import LIMIT_S
 
 TOOL = "mcp__plugin_agent-pool_agent-pool__invoke"
+COMMANDS = {
+    f"agent-pool:{name}" for name in ("delegate", "pool-failures", "pool-status", "review-change")
+}
 
 
 pytestmark = pytest.mark.xdist_group("claude with the plugin")
@@ -63,7 +67,7 @@ def test_claude_code_finds_it_strictly_valid(shared: Stage, path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_claude_code_loads_the_tools_the_command_and_nothing_else(
+def test_claude_code_loads_the_tools_the_commands_and_nothing_else(
     shared: Stage, claude: Claude
 ) -> None:
     claude.task("With it.")
@@ -76,7 +80,7 @@ def test_claude_code_loads_the_tools_the_command_and_nothing_else(
     ]
     assert TOOL in loaded["tools"]
     added = {kind: set(loaded[kind]) - set(without[kind]) for kind in ("slash_commands", "agents")}
-    assert added == {"slash_commands": {"agent-pool:pool-status"}, "agents": set()}
+    assert added == {"slash_commands": COMMANDS, "agents": set()}
 
 
 def test_pool_status_tells_the_model_how_the_agents_do(
@@ -86,6 +90,57 @@ def test_pool_status_tells_the_model_how_the_agents_do(
 
     assert f"pool {shared.project.pool_pid()} " in result
     assert agent in result
+
+
+def test_delegate_shows_the_model_the_agents_and_lets_it_use_the_pool_unasked(
+    shared: Stage, agent: str
+) -> None:
+    order = use(TOOL, agent=agent, task="[[say delegated]]")
+
+    with shared.claude("--plugin-dir", str(PLUGIN)) as asked:
+        result = asked.task(f"/agent-pool:delegate {order}")["result"]
+
+    assert result.startswith("tool: delegated\n")
+    (told,) = [r for r in shared.api.tasks if order in r.last_user_text() and not r.tool_results()]
+    assert "Delegate this work to agents of the pool" in told.last_user_text()
+    assert f"\n{agent} " in told.last_user_text()
+
+
+def test_pool_failures_tells_the_model_which_tasks_failed_and_what_the_log_says(
+    shared: Stage, claude: Claude, agent: str
+) -> None:
+    claude.task(use(TOOL, agent=agent, task="[[bash kill -9 $PPID]]"))
+
+    result = claude.task("/agent-pool:pool-failures")["result"]
+
+    (row,) = [line for line in result.splitlines() if line.startswith("t-") and agent in line]
+    assert "agent_crashed" in row
+    assert re.search(rf"(warning|error) +{agent} ", result)
+
+
+def test_pool_failures_needs_no_pool(stage: Stage) -> None:
+    with stage.claude("--plugin-dir", str(PLUGIN), "--strict-mcp-config") as claude:
+        result = claude.task("/agent-pool:pool-failures")["result"]
+
+    assert "no pool of" in result
+    assert "what failed, the gravest first" in result
+
+
+def test_review_change_tells_the_model_what_has_changed_and_lets_it_use_the_pool_unasked(
+    stage: Stage,
+) -> None:
+    folder = stage.project.folder
+    (folder / "changed.py").write_text("x = 1\n")
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    order = use(TOOL, agent="worker", task="[[say reviewed]]")
+
+    with stage.claude("--plugin-dir", str(PLUGIN)) as claude:
+        result = claude.task(f"/agent-pool:review-change {order}")["result"]
+
+    assert result.startswith("tool: reviewed\n")
+    (told,) = [r for r in stage.api.tasks if order in r.last_user_text() and not r.tool_results()]
+    assert "?? changed.py" in told.last_user_text()
+    assert "security-reviewer" in told.last_user_text()
 
 
 def test_a_custom_sub_agent_is_denied_and_the_model_is_told_of_a_tool_that_it_has(

@@ -1,10 +1,13 @@
 """Commands on a project whose pool is started once for all of the tests."""
 
+import fcntl
 import io
 import os
 import pty
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -22,7 +25,7 @@ Run = Callable[..., "Completed"]
 
 
 class Terminal:
-    """A command whose stderr, and stdout if asked for, is a terminal."""
+    """A command whose stderr, and stdin and stdout if asked for, is a terminal."""
 
     def __init__(
         self, project: Project, *words: str, all_of_it: bool = False, **variables: str
@@ -34,7 +37,7 @@ class Terminal:
             [*AGENT_POOL, *words],
             cwd=project.folder,
             env=project.environment(**{"TERM": "xterm", **variables}),
-            stdin=subprocess.DEVNULL,
+            stdin=slave if all_of_it else subprocess.DEVNULL,
             stdout=slave if all_of_it else subprocess.PIPE,
             stderr=slave,
         )
@@ -48,6 +51,14 @@ class Terminal:
         """
         while text not in self.seen:
             assert self._read_more(), f"not sent: {text!r}; but {self.seen!r}"
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Make it so large; who draws on it sees that the next time."""
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def press(self, keys: str) -> None:
+        """Type something."""
+        os.write(self._master, keys.encode())
 
     def end(self) -> tuple[int, str]:
         """The exit status, and what came on stdout, once the command has ended."""

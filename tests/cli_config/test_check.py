@@ -240,7 +240,10 @@ def test_a_cli_that_a_table_names_is_blamed_on_its_line(desk: Desk, run: Run) ->
         ("2.0.60", 1, "each task costs a new process"),
         ("2.1.149", 1, "each task costs a new process"),
         ("2.1.150", 0, "cannot take its last task back"),
+        ("2.1.174", 0, "max_cost_usd interrupts none"),
         ("2.1.79", 1, "cannot be asked to end"),
+        ("2.1.49", 1, "knows no effort"),
+        ("2.0.76", 1, "leaves a file of every task"),
     ],
 )
 def test_what_a_version_lacks_is_told(
@@ -252,6 +255,21 @@ def test_what_a_version_lacks_is_told(
 
     assert done.status == status
     assert lack in done.out
+
+
+@pytest.mark.parametrize("version", ["2.1.197", "2.1.332", "3.0.0"])
+def test_a_newer_version_lacks_nothing(desk: Desk, run: Run, version: str) -> None:
+    desk.install(version)
+
+    assert "Claude Code" not in run("check").out.replace(f"Claude Code {version}\n", "")
+
+
+def test_of_a_context_that_cannot_be_cleared_it_is_not_said_that_clear_is_used(
+    desk: Desk, run: Run
+) -> None:
+    desk.install("2.1.50")
+
+    assert "/clear" not in run("check").out
 
 
 def test_a_stand_in_tells_no_version_and_needs_no_login(

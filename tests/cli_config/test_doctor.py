@@ -165,10 +165,10 @@ def script(desk: Desk, node: str | None) -> None:
 
 
 def test_the_command_of_pool_toml_is_looked_at(desk: Desk, run: Run) -> None:
-    desk.install("2.1.330", "mine")
+    desk.install("2.1.332", "mine")
     desk.write(desk.user, '[defaults.agent]\ncommand = "mine"\n')
 
-    assert f"CLI: note: {desk.bin}/mine: Claude Code 2.1.330" in run("doctor").out
+    assert f"CLI: note: {desk.bin}/mine: Claude Code 2.1.332" in run("doctor").out
 
 
 @pytest.mark.parametrize(
@@ -189,6 +189,51 @@ def test_a_cli_that_is_a_script_needs_a_node(
 
     assert done.status == status
     assert said in done.out
+
+
+def wrapper(desk: Desk, line: str) -> None:
+    """A CLI that is a script of the user's, whose installation tells nothing."""
+    (desk.bin / "claude").unlink()
+    desk.write(desk.bin / "claude", f"#!/bin/sh\n{line}\n", 0o755)
+
+
+def test_a_cli_whose_installation_tells_no_version_is_asked_for_it(desk: Desk, run: Run) -> None:
+    wrapper(desk, '[ "$*" = --version ] && echo "2.1.50 (Claude Code)"')
+
+    done = run("doctor")
+
+    assert "CLI: warning: Claude Code 2.1.50 cannot clear its context" in done.out
+
+
+def test_one_that_says_that_it_is_too_old_is_an_error(desk: Desk, run: Run) -> None:
+    wrapper(desk, 'echo "2.0.37 (Claude Code)"')
+
+    done = run("doctor")
+
+    assert done.status == 2
+    assert "is version 2.0.37; agents need 2.0.60 or newer" in done.out
+
+
+@pytest.mark.parametrize(
+    "line", ["echo 2.0.1", "echo '7.0.0-x (a stand-in)'", "exit 1", "exec cat"]
+)
+def test_one_that_does_not_say_that_it_is_claude_code_is_taken_for_a_stand_in(
+    desk: Desk, run: Run, line: str
+) -> None:
+    wrapper(desk, line)
+
+    done = run("doctor")
+
+    assert done.status == 0
+    assert "its version cannot be told before it runs" in done.out
+
+
+def test_check_starts_nothing(desk: Desk, run: Run) -> None:
+    wrapper(desk, f"touch {desk.root}/started")
+
+    run("check")
+
+    assert not (desk.root / "started").exists()
 
 
 def test_a_binary_needs_none(desk: Desk, run: Run) -> None:

@@ -5,7 +5,6 @@ a process of its own; then `/clear` does; from 2.1.197 on a rewind.
 """
 
 import json
-import os
 import re
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -16,19 +15,12 @@ import pytest
 from tests.client import Client
 from tests.product.stage import Jobs, Stage, code_of, commands_with, pid_of, staged, text_of
 from tests.realcli.fixtures import require
+from tests.realcli.install import VERSIONS, asked_for
 
-RESET_BY: Final = {
-    "2.0.60": "new process",
-    "2.1.50": "new process",
-    "2.1.150": "/clear",
-    "2.1.330": "rewind",
-}
-ALWAYS: Final = ("2.1.50", "2.1.330")
-TOO_OLD: Final = "2.0.37"
-
-ASKED_FOR: Final = (
-    tuple(RESET_BY) if os.environ.get("AGENT_POOL_TEST_ALL_VERSIONS") == "1" else ALWAYS
+RESET_BY: Final = dict(
+    zip(VERSIONS, ("new process", "new process", "/clear", "rewind"), strict=True)
 )
+TOO_OLD: Final = "2.0.37"
 
 
 def on_one_worker(version: str) -> Any:
@@ -36,7 +28,7 @@ def on_one_worker(version: str) -> Any:
     return pytest.param(version, marks=pytest.mark.xdist_group(f"version {version}"))
 
 
-@pytest.fixture(scope="module", params=map(on_one_worker, ASKED_FOR))
+@pytest.fixture(scope="module", params=map(on_one_worker, asked_for(VERSIONS)))
 def version(request: pytest.FixtureRequest) -> str:
     """A version of the real CLI; all of them where AGENT_POOL_TEST_ALL_VERSIONS=1 asks for it."""
     given: str = request.param
@@ -135,6 +127,18 @@ async def test_nothing_is_left_when_the_pool_is_stopped_in_mid_task(
     assert left == []
     assert shared.project.processes() == []
     assert code_of(await answer) == "pool_stopping"
+
+
+async def test_doctor_says_beforehand_how_the_context_will_be_reset(
+    shared: Stage, version: str
+) -> None:
+    done = await shared.project.run("doctor", "--json", **shared.variables())
+    found = json.loads(done.stdout)["findings"]
+    words = "\n".join(one["message"] for one in found if one["key"] == "CLI")
+
+    assert f"Claude Code {version}" in words
+    assert ("each task costs a new process" in words) == (RESET_BY[version] == "new process")
+    assert ("by /clear instead" in words) == (RESET_BY[version] == "/clear")
 
 
 async def test_a_version_that_would_ignore_the_prompt_is_refused_and_not_started(

@@ -9,6 +9,7 @@ native binary in a package of its own for each platform, older ones are a `cli.j
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,8 @@ from tests.npm import CACHE as ALL
 from tests.npm import INSTALL_TIMEOUT_S, Unavailable
 
 DEFAULT_VERSION: Final = "2.1.197"
+VERSIONS: Final = ("2.0.60", "2.1.50", "2.1.150", "2.1.332")
+"""The oldest that is served, two from the middle, the newest that was tried."""
 PACKAGE: Final = "@anthropic-ai/claude-code"
 CACHE: Final = ALL / "claude-code"
 
@@ -45,6 +48,13 @@ def ensure(version: str = DEFAULT_VERSION, timeout_s: float = INSTALL_TIMEOUT_S)
     folder = CACHE / version
     npm.install(folder, [f"{PACKAGE}@{version}"], lambda made: _installed(version, made), timeout_s)
     return _installed(version, folder)
+
+
+def asked_for(versions: Sequence[str]) -> tuple[str, ...]:
+    """The oldest and the newest; all of them where AGENT_POOL_TEST_ALL_VERSIONS=1 asks for it."""
+    if os.environ.get("AGENT_POOL_TEST_ALL_VERSIONS") == "1":
+        return tuple(versions)
+    return versions[0], versions[-1]
 
 
 def environment(home: Path, base_url: str, **extra: str) -> dict[str, str]:
