@@ -34,6 +34,7 @@ from supervisor.frontend._arguments import (
     TasksArguments,
     WaitArguments,
 )
+from supervisor.frontend._questions import GONE, RETURNED, desk_for, show_to
 from supervisor.frontend._records import (
     AgentRecord,
     DurationsRecord,
@@ -49,7 +50,7 @@ from supervisor.frontend._records import (
     TreeRow,
 )
 from supervisor.ledger import Durations, Stats, TaskFilter
-from supervisor.pool import Pool, PoolError, Task, TaskError, TaskResult
+from supervisor.pool import Desk, Pool, PoolError, Task, TaskError, TaskResult
 
 PROGRESS_EVERY_S = 5.0
 """Seconds after which progress is reported though nothing changed."""
@@ -77,9 +78,9 @@ CLIENT: ContextVar[Client] = ContextVar("CLIENT")
 
 async def invoke(pool: Pool, arguments: InvokeArguments, context: Context) -> Answer:
     """Hand over a task, and wait for its outcome."""
-    task = await _submitted(pool, arguments)
-    limit_s = arguments.if_longer_than_s
-    with _held(pool, [task]), trio.move_on_after(float("inf") if limit_s is None else limit_s):
+    task = await _submitted(pool, arguments, desk_for(context))
+    limit_s = float("inf") if arguments.if_longer_than_s is None else arguments.if_longer_than_s
+    with _held(pool, [task]), task.clock.move_on_after(limit_s):
         await _await_outcome(task, context)
     if task.outcome is not None:
         await pool.recorded(task)
@@ -94,11 +95,12 @@ async def invoke_many(pool: Pool, arguments: InvokeManyArguments, context: Conte
     places = trio.Semaphore(arguments.max_parallel or len(wanted))
     outcomes: list[Answer | None] = [None] * len(wanted)
     running: list[Task] = []
+    desk = desk_for(context)
     changed = trio.Event()
 
     async def serve(number: int, one: OneOfMany) -> None:
         async with places:
-            outcomes[number] = await _one_of_many(pool, one, running)
+            outcomes[number] = await _one_of_many(pool, one, running, desk)
         nonlocal changed
         changed.set()
         changed = trio.Event()
@@ -116,6 +118,7 @@ async def invoke_many(pool: Pool, arguments: InvokeManyArguments, context: Conte
     with _held(pool, running):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(report)
+            nursery.start_soon(desk.serve, show_to(context))
             async with trio.open_nursery() as working:
                 for number, one in enumerate(wanted):
                     working.start_soon(serve, number, one)
@@ -123,7 +126,7 @@ async def invoke_many(pool: Pool, arguments: InvokeManyArguments, context: Conte
     return _many(wanted, [outcome for outcome in outcomes if outcome is not None])
 
 
-async def _one_of_many(pool: Pool, one: OneOfMany, running: list[Task]) -> Answer:
+async def _one_of_many(pool: Pool, one: OneOfMany, running: list[Task], desk: Desk) -> Answer:
     try:
         task = await pool.submit(
             one.agent,
@@ -131,6 +134,7 @@ async def _one_of_many(pool: Pool, one: OneOfMany, running: list[Task]) -> Answe
             one.timeout_s,
             caller=CLIENT.get().name,
             reply_limit=0 if one.reply == "full" else None,
+            desk=desk,
         )
     except PoolError as refused:
         return error_result(refused.error, {"agent": one.agent})
@@ -159,7 +163,7 @@ def _many(wanted: list[OneOfMany], outcomes: list[Answer]) -> Answer:
 
 async def submit(pool: Pool, arguments: SubmitArguments, context: Context) -> Answer:
     """Hand over a task, and wait for nothing."""
-    task = await _submitted(pool, arguments, background=True)
+    task = await _submitted(pool, arguments)
     waiting = pool.queue_length(task)
     return record_result(SubmittedRecord(task_id=task.id, agent=task.agent, queue_length=waiting))
 
@@ -249,7 +253,8 @@ async def tree(pool: Pool, arguments: NoArguments, context: Context) -> Answer:
     return record_result(TreeRecord(tree=rows))
 
 
-async def _submitted(pool: Pool, arguments: SubmitArguments, *, background: bool = False) -> Task:
+async def _submitted(pool: Pool, arguments: SubmitArguments, desk: Desk | None = None) -> Task:
+    """Hand over a task; without a `desk` it runs in the background, and asks nobody."""
     return await pool.submit(
         arguments.agent,
         arguments.task,
@@ -258,7 +263,8 @@ async def _submitted(pool: Pool, arguments: SubmitArguments, *, background: bool
         priority=arguments.priority,
         conversation=arguments.conversation,
         reply_limit=0 if arguments.reply == "full" else arguments.reply_limit,
-        background=background,
+        background=desk is None,
+        desk=desk,
     )
 
 
@@ -270,6 +276,8 @@ def _held(pool: Pool, tasks: list[Task]) -> Iterator[None]:
         yield
         ended = True
     finally:
+        for task in tasks:
+            task.desk.close(GONE if CLIENT.get().lost else RETURNED)
         for task in [] if ended else tasks:
             if CLIENT.get().lost:
                 pool.client_lost(task)
@@ -334,6 +342,7 @@ def _row(task: Task) -> TaskRow:
 async def _await_outcome(task: Task, context: Context) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_report_progress, task, context)
+        nursery.start_soon(task.desk.serve, show_to(context))
         await task.settled.wait()
         nursery.cancel_scope.cancel()
 

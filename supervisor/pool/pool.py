@@ -32,6 +32,7 @@ from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued, WorkerStart
 from supervisor.pool.journal import Journal, revived
 from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Priority, Task, TaskError, TaskResult
+from supervisor.pool.permission import Desk
 from supervisor.pool.refusals import (
     check_text,
     config_error,
@@ -230,6 +231,7 @@ class Pool:
         conversation: str | None = None,
         reply_limit: int | None = None,
         background: bool = False,
+        desk: Desk | None = None,
     ) -> Task:
         """Accept a task; its outcome comes with `Task.settled`, and `find` gives it by its id.
 
@@ -243,6 +245,7 @@ class Pool:
             reply_limit: bytes above which its reply goes into a file; 0: never; None: as
                 configured.
             background: nobody waits for its outcome.
+            desk: where its caller can be asked for a permission; None: nobody can.
 
         Raises:
             PoolError: it is not accepted; nothing has happened then.
@@ -270,6 +273,7 @@ class Pool:
                 priority=priority or settings.priority,
                 conversation=conversation,
                 reply_limit=settings.reply_limit if reply_limit is None else reply_limit,
+                desk=desk,
             )
             # One at a time: tasks are served in the order in which they came.
             async with agent.accepting:
@@ -608,7 +612,7 @@ class Pool:
         return work
 
     async def _watch(self, agent: Agent, task: Task) -> None:
-        with trio.move_on_at(task.deadline):
+        with task.clock.move_on_after(task.deadline - trio.current_time()):
             await task.settled.wait()
         if task.settle(deadline_error(task)):
             agent.queue.forget_settled()

@@ -36,6 +36,7 @@ ROW: dict[str, Any] = {
     "source": "/project/.claude/agents/scout.md",
     "workers": [],
     "conversations": [],
+    "permission_mode": "acceptEdits",
     "color": None,
     "warnings": [],
     "error": None,
