@@ -247,7 +247,7 @@ class Client:
             ConnectionLost: the relay ended before.
         """
         info = {"name": "tests", "version": "0"}
-        able = {"elicitation": {}} if self.asks else {}
+        able: Message = {"elicitation": {}} if self.asks else {}
         params = {"protocolVersion": "2025-11-25", "capabilities": able, "clientInfo": info}
         _, answer = await self.start("initialize", params)
         self.server = await answer

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from supervisor import relay
-from supervisor.cli._client import ClientError, LineClient
+from supervisor.cli._client import Asker, ClientError, LineClient
 from supervisor.place import TAG, Place, PlaceError, settled_variables
 
 WITHDRAW_S = 2.0
@@ -23,8 +23,12 @@ class NoPoolError(Exception):
 
 
 @contextmanager
-def session(place: Place, start: bool, environ: Mapping[str, str]) -> Iterator[LineClient]:
+def session(
+    place: Place, start: bool, environ: Mapping[str, str], asker: Asker | None = None
+) -> Iterator[LineClient]:
     """A session with the pool of `place`; `start`: one is started where none runs.
+
+    `asker` shows the pool's questions, where there is somebody who could answer them.
 
     Where the body is interrupted by Ctrl-C, the call under way is cancelled first.
 
@@ -33,7 +37,7 @@ def session(place: Place, start: bool, environ: Mapping[str, str]) -> Iterator[L
     """
     connection = _joined(place, start, environ)
     with connection, connection.makefile("rwb") as lines:
-        client = LineClient(lines, lines)
+        client = LineClient(lines, lines, asker)
         try:
             client.initialize("agent-pool")
         except (OSError, ValueError, ClientError) as error:

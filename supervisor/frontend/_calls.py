@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,7 +69,9 @@ class Client:
     name: str = ""
     """Who takes turns with others where tasks wait for one agent."""
     lost: bool = False
-    """It was closed from the other side, so nobody cancelled anything."""
+    """It was closed from the other side, so nobody cancelled anything but what is `cancelled`."""
+    cancelled: set[object] = field(default_factory=set)
+    """The requests that it no longer wants an answer to, by their ids."""
 
 
 CLIENT: ContextVar[Client] = ContextVar("CLIENT")
@@ -80,7 +82,7 @@ async def invoke(pool: Pool, arguments: InvokeArguments, context: Context) -> An
     """Hand over a task, and wait for its outcome."""
     task = await _submitted(pool, arguments, desk_for(context))
     limit_s = float("inf") if arguments.if_longer_than_s is None else arguments.if_longer_than_s
-    with _held(pool, [task]), task.clock.move_on_after(limit_s):
+    with _held(pool, [task], context), task.clock.move_on_after(limit_s):
         await _await_outcome(task, context)
     if task.outcome is not None:
         await pool.recorded(task)
@@ -115,7 +117,7 @@ async def invoke_many(pool: Pool, arguments: InvokeManyArguments, context: Conte
             with trio.move_on_after(PROGRESS_EVERY_S):
                 await changed.wait()
 
-    with _held(pool, running):
+    with _held(pool, running, context):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(report)
             nursery.start_soon(desk.serve, show_to(context))
@@ -269,20 +271,20 @@ async def _submitted(pool: Pool, arguments: SubmitArguments, desk: Desk | None =
 
 
 @contextmanager
-def _held(pool: Pool, tasks: list[Task]) -> Iterator[None]:
+def _held(pool: Pool, tasks: list[Task], context: Context) -> Iterator[None]:
     """End the tasks with the call, where that is cut short: by its caller's word, or its loss."""
-    ended = False
+    client, ended = CLIENT.get(), False
     try:
         yield
         ended = True
     finally:
+        # A call takes a moment to end: its client may say that it cancels, and be gone by now.
+        lost = client.lost and context.request_id not in client.cancelled
+        client.cancelled.discard(context.request_id)
         for task in tasks:
-            task.desk.close(GONE if CLIENT.get().lost else RETURNED)
-        for task in [] if ended else tasks:
-            if CLIENT.get().lost:
-                pool.client_lost(task)
-            else:
-                pool.cancel(task)
+            if not ended:
+                (pool.client_lost if lost else pool.cancel)(task)
+            task.desk.close(GONE if lost else RETURNED)
 
 
 def _runs_on(task: Task) -> str:

@@ -22,10 +22,15 @@ Run = Callable[..., "Completed"]
 
 
 class Terminal:
-    """A command whose stderr, and stdout if asked for, is a terminal."""
+    """A command whose stderr, and stdout and stdin if asked for, is a terminal."""
 
     def __init__(
-        self, project: Project, *words: str, all_of_it: bool = False, **variables: str
+        self,
+        project: Project,
+        *words: str,
+        all_of_it: bool = False,
+        typing: bool = False,
+        **variables: str,
     ) -> None:
         self._master, slave = pty.openpty()
         self.seen = ""
@@ -34,7 +39,7 @@ class Terminal:
             [*AGENT_POOL, *words],
             cwd=project.folder,
             env=project.environment(**{"TERM": "xterm", **variables}),
-            stdin=subprocess.DEVNULL,
+            stdin=slave if typing else subprocess.DEVNULL,
             stdout=slave if all_of_it else subprocess.PIPE,
             stderr=slave,
         )
@@ -48,6 +53,14 @@ class Terminal:
         """
         while text not in self.seen:
             assert self._read_more(), f"not sent: {text!r}; but {self.seen!r}"
+
+    def type(self, text: str) -> None:
+        """Type a line there."""
+        os.write(self._master, f"{text}\n".encode())
+
+    def type_end(self) -> None:
+        """Type Ctrl-D."""
+        os.write(self._master, b"\x04")
 
     def end(self) -> tuple[int, str]:
         """The exit status, and what came on stdout, once the command has ended."""
@@ -113,6 +126,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     for project in opened(tmp_path_factory.mktemp("c")):
         for name in ("coder", "other", "busy"):
             project.write_agent(name)
+        project.write_agent("asker", "Do it.", "permissionMode: ask")
         assert command(project)("warmup", "coder", "other").returncode == 0
         yield project
 
@@ -136,8 +150,10 @@ def terminal(project: Project) -> Iterator[Callable[..., Terminal]]:
     """Start a command on a terminal, in the shared project."""
     started: list[Terminal] = []
 
-    def start(*words: str, all_of_it: bool = False, **variables: str) -> Terminal:
-        started.append(Terminal(project, *words, all_of_it=all_of_it, **variables))
+    def start(
+        *words: str, all_of_it: bool = False, typing: bool = False, **variables: str
+    ) -> Terminal:
+        started.append(Terminal(project, *words, all_of_it=all_of_it, typing=typing, **variables))
         return started[-1]
 
     yield start

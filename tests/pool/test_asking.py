@@ -208,6 +208,18 @@ async def test_a_task_that_is_cancelled_takes_its_question_back(client: Client) 
     assert text(await client.call("invoke", agent="coder", task="well?")) == "echo: well?"
 
 
+async def test_a_client_that_cancels_and_goes_at_once_has_cancelled(project: Project) -> None:
+    async with project.connect() as other:
+        async with project.connect_asking() as client:
+            number, _ = await client.start_call("invoke", agent="coder", task=TOUCH)
+            await client.question()
+            await client.cancel(number)
+        (row,) = (await other.call("tasks", agent="coder"))["structuredContent"]["tasks"]
+        ended = await other.call("wait", task_ids=[row["task_id"]])
+
+    assert ended["structuredContent"]["tasks"][0]["outcome"] == "cancelled"
+
+
 async def test_a_process_that_dies_takes_its_question_back(client: Client) -> None:
     _, outcome = await client.start_call("invoke", agent="coder", task=TOUCH)
     question = await client.question()

@@ -6,9 +6,13 @@ import trio.testing
 from supervisor.pool.clock import Clock
 
 
+async def forever() -> None:
+    await trio.sleep_forever()
+
+
 async def test_a_limit_is_reached_after_its_seconds(autojump_clock: trio.testing.MockClock) -> None:
     with Clock().move_on_after(5) as limit:
-        await trio.sleep_forever()
+        await forever()
 
     assert limit.cancelled_caught
     assert trio.current_time() == 5
@@ -27,7 +31,7 @@ async def test_a_limit_does_not_come_nearer_while_the_clock_stands_still(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stand_still)
         with clock.move_on_after(5):
-            await trio.sleep_forever()
+            await forever()
 
     assert trio.current_time() == 105
     assert clock.stood_still_s == 100
@@ -40,7 +44,7 @@ async def test_a_limit_that_begins_while_it_stands_still_waits(
 
     async def limited() -> None:
         with clock.move_on_after(5):
-            await trio.sleep_forever()
+            await forever()
 
     async with trio.open_nursery() as nursery:
         with clock.stopped():
@@ -63,7 +67,7 @@ async def test_it_stands_still_until_the_last_of_several_goes_on(
         nursery.start_soon(stand_still, 10)
         nursery.start_soon(stand_still, 30)
         with clock.move_on_after(5):
-            await trio.sleep_forever()
+            await forever()
 
     assert trio.current_time() == 35
 
