@@ -174,7 +174,7 @@ class FrontEnd:
         if isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError):
             self._settle(connection, message.id)
 
-    def _settle(self, connection: int, request: int | str) -> None:
+    def _settle(self, connection: int, request: int | str | None) -> None:
         self._unanswered.discard((connection, request))
         if not self._unanswered:
             self._change()
