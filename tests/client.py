@@ -136,6 +136,12 @@ class Client:
         """The result of `initialize`."""
         self.notifications: list[Message] = []
         """Every notification that came."""
+        self.asks = False
+        """Whether it declares that it can show questions; settled before `initialize`."""
+        self.questions: list[Message] = []
+        """Every request of the server's that came: `elicitation/create`."""
+        self.withdrawn: list[object] = []
+        """The ids of those that the server no longer wants an answer to."""
         self._stderr = bytearray()
         self._pending: dict[int, Answer] = {}
         self._progress: dict[int, Callable[[Message], None]] = {}
@@ -241,10 +247,21 @@ class Client:
             ConnectionLost: the relay ended before.
         """
         info = {"name": "tests", "version": "0"}
-        params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info}
+        able: Message = {"elicitation": {}} if self.asks else {}
+        params = {"protocolVersion": "2025-11-25", "capabilities": able, "clientInfo": info}
         _, answer = await self.start("initialize", params)
         self.server = await answer
         await self.notify("notifications/initialized")
+
+    async def question(self, number: int = 0) -> Message:
+        """A question that the server asks, counted from 0, as soon as it is there."""
+        await until(lambda: len(self.questions) > number, f"question {number}")
+        return self.questions[number]
+
+    async def answer(self, question: Message, action: str = "accept", **content: object) -> None:
+        """Answer a question of the server's."""
+        result: Message = {"action": action} | ({"content": content} if content else {})
+        await self.send({"jsonrpc": "2.0", "id": question["id"], "result": result})
 
     def close_input(self) -> None:
         """Close the relay's stdin, as a client does that is done."""
@@ -291,6 +308,11 @@ class Client:
                     self._take(json.loads(line))
 
     def _take(self, message: Message) -> None:
+        if "method" in message and "id" in message:
+            self.questions.append(message)
+            return
+        if message.get("method") == "notifications/cancelled":
+            self.withdrawn.append(message["params"]["requestId"])
         if "method" in message:
             self.notifications.append(message)
             params = message.get("params") or {}
@@ -311,6 +333,7 @@ async def open_client(
     env: Mapping[str, str],
     initialize: bool = True,
     user: int | None = None,
+    asks: bool = False,
 ) -> AsyncIterator[Client]:
     """Start a stdio MCP server, by default the relay, and begin a session with it.
 
@@ -323,6 +346,7 @@ async def open_client(
         env: its whole environment.
         initialize: whether to begin the session; False: the test does.
         user: run it as that user; None: as this one.
+        asks: whether it declares that it can show questions.
 
     Raises:
         Refused: `initialize` was answered with an error.
@@ -339,6 +363,7 @@ async def open_client(
             env=dict(env),
         )
         client = Client(process)
+        client.asks = asks
         await nursery.start(client.listen)
         try:
             if initialize:
@@ -434,6 +459,11 @@ class Project:
     def connect(self, **extra: str) -> AbstractAsyncContextManager[Client]:
         """Start a relay in the project, with `extra` variables, and begin a session."""
         return open_client(cwd=self.folder, env=self.environment(**extra), user=self.user)
+
+    def connect_asking(self, **extra: str) -> AbstractAsyncContextManager[Client]:
+        """The same; the client declares that it can show questions."""
+        env = self.environment(**extra)
+        return open_client(cwd=self.folder, env=env, user=self.user, asks=True)
 
     def connect_raw(self, **extra: str) -> AbstractAsyncContextManager[Client]:
         """The same, but the session is for the test to begin."""

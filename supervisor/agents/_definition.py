@@ -21,8 +21,11 @@ from ._tools import MEMORY_TOOLS, denied_tools, tool_list
 Origin = Literal["AGENTS_DIR", "SKILLS_DIR", "EXPERTISE_DIR", "project", "user", "built-in"]
 """Whose folder a file came from; the first three are set by the variable of that name."""
 
-PERMISSION_MODES = ("default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions")
-"""The modes of Claude Code's `--permission-mode` (the CLI itself accepts any word silently)."""
+PERMISSION_MODES = (
+    "default", "acceptEdits", "plan", "dontAsk", "auto", "ask", "bypassPermissions",
+)  # fmt: skip
+"""The modes of Claude Code's `--permission-mode` (the CLI itself accepts any word silently), and
+`ask`, which is ours: a person is asked for what `default` refuses."""
 
 SETTING_SOURCES = ("user", "project", "local")
 """Where Claude Code takes settings from, and CLAUDE.md files with them."""

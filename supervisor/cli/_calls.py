@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from supervisor.cli._asking import asker_at_terminal
 from supervisor.cli._client import ClientError, LineClient
 from supervisor.cli._input import InputError, read_task, read_tasks
 from supervisor.cli._screen import (
@@ -31,6 +32,9 @@ DONE, FAILED, MISUSED, NO_POOL, UNFINISHED = range(5)
 
 FOR_EVER_S = 1e9
 """What `wait` asks for where it is to wait until the end."""
+
+ASKED_BACK = ("invoke", "invoke_many")
+"""Tools in whose calls the agent may ask for a permission."""
 
 Result = dict[str, Any]
 """A tool's result, as MCP gives it."""
@@ -63,9 +67,11 @@ def call(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
     try:
         # Read first: no pool is started for what cannot be asked.
         asked = command.asks(arguments)
-        with session(place, command.starts, environ) as client:
+        line = StatusLine(sys.stderr)
+        asker = asker_at_terminal(line) if command.tool in ASKED_BACK else None
+        with session(place, command.starts, environ, asker) as client:
             for one in asked:
-                result = _ask(client, command.tool, one)
+                result = _ask(client, command.tool, one, line)
                 status = max(status, _show(result, command, arguments))
     except InputError as error:
         _say(f"agent-pool {arguments.command}: error: {error}")
@@ -76,8 +82,7 @@ def call(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
     return status
 
 
-def _ask(client: LineClient, tool: str, asked: dict[str, Any]) -> Result:
-    line = StatusLine(sys.stderr)
+def _ask(client: LineClient, tool: str, asked: dict[str, Any], line: StatusLine) -> Result:
     given = {name: value for name, value in asked.items() if value is not None}
     try:
         return client.call(tool, given, line.show)
@@ -277,10 +282,14 @@ def _show_agents(result: Result, given: argparse.Namespace) -> int:
                 str(agent["tasks_done"]),
                 str(agent["queue_length"]),
                 agent["origin"],
-                " ".join(about.split()),
+                _bypasses(agent) + " ".join(about.split()),
             )
         )
     return _show_table(rows, result, given)
+
+
+def _bypasses(agent: dict[str, Any]) -> str:
+    return "[bypassPermissions] " if agent["permission_mode"] == "bypassPermissions" else ""
 
 
 def _show_table(rows: Sequence[Sequence[str]], result: Result, given: argparse.Namespace) -> int:

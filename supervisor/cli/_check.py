@@ -11,7 +11,7 @@ from supervisor.cli._report import Found, Report, Severity, missing_rights
 from supervisor.place import PlaceError, built_in, find_place
 from supervisor.pool.config import ConfigError, ConfigFiles, Loaded, Problem, task_timeout_s
 from supervisor.pool.config.problems import dotted
-from supervisor.pool.launch import CliFinder, folder_of, ignored_bypass, permission_mode, role
+from supervisor.pool.launch import CliFinder, folder_of, ignored_bypass, role
 from supervisor.pool.trust import TrustError, is_trusted, trusted_roots
 
 
@@ -110,8 +110,7 @@ class _Check:
         made = role(agent, config, self._root, is_trusted(self._root, self._environ))
         if (refused := ignored_bypass(made)) is not None:
             self._report.warn(refused.removeprefix(f"{agent.source}: "), path=str(agent.source))
-        mode = permission_mode(made, config.agent(agent.name).permission_mode)
-        if mode == "bypassPermissions":
+        if made.mode == "bypassPermissions":
             self._report.note(
                 "runs without asking for any permission", dotted(("agents", agent.name))
             )

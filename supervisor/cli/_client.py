@@ -4,6 +4,7 @@ The SDK's client takes half a second to import, which is longer than most calls 
 """
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -32,6 +33,20 @@ class LinesOut(Protocol):
         ...
 
 
+class Asker(Protocol):
+    """Shows the server's questions to a person."""
+
+    def put(
+        self, name: object, params: dict[str, Any], reply: Callable[[dict[str, Any]], None]
+    ) -> None:
+        """Ask, without waiting for the answer; it goes to `reply`, from any thread."""
+        ...
+
+    def withdraw(self, name: object) -> None:
+        """The server no longer wants an answer to that one."""
+        ...
+
+
 class ClientError(Exception):
     """The other side refused a request, or closed the connection."""
 
@@ -39,10 +54,15 @@ class ClientError(Exception):
 class LineClient:
     """Speaks MCP over a pair of binary line streams."""
 
-    def __init__(self, lines_in: LinesIn, lines_out: LinesOut) -> None:
-        """`lines_in` is read from, `lines_out` written to; hello must have been said."""
+    def __init__(self, lines_in: LinesIn, lines_out: LinesOut, asker: Asker | None = None) -> None:
+        """`lines_in` is read from, `lines_out` written to; hello must have been said.
+
+        `asker` can show questions; None: nobody here can.
+        """
         self._in = lines_in
         self._out = lines_out
+        self._asker = asker
+        self._writing = threading.Lock()
         self._number = 0
 
     def initialize(self, name: str) -> dict[str, Any]:
@@ -52,7 +72,8 @@ class LineClient:
             ClientError: it refuses.
         """
         info = {"name": name, "version": __version__}
-        params = {"protocolVersion": PROTOCOL, "capabilities": {}, "clientInfo": info}
+        able: dict[str, Any] = {} if self._asker is None else {"elicitation": {}}
+        params = {"protocolVersion": PROTOCOL, "capabilities": able, "clientInfo": info}
         answer = self.request("initialize", params)
         self._send({"jsonrpc": "2.0", "method": "notifications/initialized"})
         return answer
@@ -93,6 +114,8 @@ class LineClient:
                 on_progress(str(message["params"].get("message")))
             if message.get("id") == number and "method" not in message:
                 return _result(message)
+            if self._asker is not None:
+                self._hear(message, self._asker)
         raise ClientError("it closed the connection")
 
     def withdraw(self) -> None:
@@ -108,9 +131,20 @@ class LineClient:
         self._send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
         self.request("ping", {})
 
+    def _hear(self, message: dict[str, Any], asker: Asker) -> None:
+        """The server asks, or takes a question back."""
+        name, params = message.get("id"), message.get("params") or {}
+        if message.get("method") == "notifications/cancelled":
+            asker.withdraw(params.get("requestId"))
+        elif message.get("method") == "elicitation/create":
+            asker.put(
+                name, params, lambda it: self._send({"jsonrpc": "2.0", "id": name, "result": it})
+            )
+
     def _send(self, message: dict[str, Any]) -> None:
-        self._out.write(json.dumps(message).encode() + b"\n")
-        self._out.flush()
+        with self._writing:
+            self._out.write(json.dumps(message).encode() + b"\n")
+            self._out.flush()
 
 
 def _result(message: dict[str, Any]) -> dict[str, Any]:

@@ -117,10 +117,20 @@ class StatusLine:
         self._is_on = rewrites(stream)
         self._colour = colours(stream)
         self._is_shown = False
+        self._held = 0
+
+    def hold(self) -> None:
+        """Take it away, and show nothing until as many have said `release`."""
+        self.clear()
+        self._held += 1
+
+    def release(self) -> None:
+        """What held it is done."""
+        self._held -= 1
 
     def show(self, text: str) -> None:
         """Put `text` in the place of what stood there."""
-        if not self._is_on:
+        if not self._is_on or self._held:
             return
         # One less: a full line would make some terminals begin the next.
         shown = cut(visible(text), (columns(self._stream) or USUAL_COLUMNS) - 1)

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from supervisor import __version__, relay
-from supervisor.cli._client import ClientError, LineClient
+from supervisor.cli._client import Asker, ClientError, LineClient
 from supervisor.place import (
     TAG,
     Place,
@@ -31,8 +31,12 @@ class NoPoolError(Exception):
 
 
 @contextmanager
-def session(place: Place, start: bool, environ: Mapping[str, str]) -> Iterator[LineClient]:
+def session(
+    place: Place, start: bool, environ: Mapping[str, str], asker: Asker | None = None
+) -> Iterator[LineClient]:
     """A session with the pool of `place`; `start`: one is started where none runs.
+
+    `asker` shows the pool's questions, where there is somebody who could answer them.
 
     Where the body is interrupted by Ctrl-C, the call under way is cancelled first.
 
@@ -41,7 +45,7 @@ def session(place: Place, start: bool, environ: Mapping[str, str]) -> Iterator[L
     """
     connection = _joined(place, start, environ)
     with connection, connection.makefile("rwb") as lines:
-        client = LineClient(lines, lines)
+        client = LineClient(lines, lines, asker)
         try:
             client.initialize("agent-pool")
         except (OSError, ValueError, ClientError) as error:

@@ -13,6 +13,7 @@ import mcp_types
 from pydantic import BaseModel
 
 from supervisor.pool import Pool, PoolError, Task, TaskError, TaskResult, digest, part, parts
+from supervisor.pool.permission import rule_for
 
 
 def error_result(
@@ -131,17 +132,33 @@ def _refusals(pool: Pool, task: Task, result: TaskResult) -> str:
     """A last line that names the refused uses of tools, and the setting that would allow them."""
     if not result.denials:
         return ""
-    uses = [f"{d.tool} ({d.detail})" if d.detail else d.tool for d in result.denials]
-    tools = ", ".join(dict.fromkeys(d.tool for d in result.denials))
     try:
         where = str(pool.define(task.agent).source)
     except PoolError:
         where = "its definition"
-    return (
-        f"\n\n[agent-pool] Refused for lack of permission: {'; '.join(uses)}. "
-        f"To allow it, list {tools} under `tools:` in {where}, or only rules, such as "
-        "Bash(git log:*)."
-    )
+    ruled = [one for one in result.denials if not one.reason]
+    asked = [one for one in result.denials if one.reason]
+    text = ""
+    if ruled:
+        tools = ", ".join(dict.fromkeys(one.tool for one in ruled))
+        uses = "; ".join(_use(one.tool, one.detail) for one in ruled)
+        text += (
+            f"\n\n[agent-pool] Refused for lack of permission: {uses}. "
+            f"To allow it, list {tools} under `tools:` in {where}, or only rules, such as "
+            "Bash(git log:*)."
+        )
+    if asked:
+        rules = ", ".join(dict.fromkeys(rule_for(one.tool) for one in asked))
+        uses = "; ".join(f"{_use(one.tool, one.detail)}: {one.reason}" for one in asked)
+        text += (
+            f"\n\n[agent-pool] Refused: {uses}. To allow such uses unasked, list a rule under "
+            f"`tools:` in {where}, such as {rules}, or choose another permission_mode."
+        )
+    return text
+
+
+def _use(tool: str, detail: str) -> str:
+    return f"{tool} ({detail})" if detail else tool
 
 
 def clean(text: str) -> str:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,6 +37,7 @@ from supervisor.frontend._arguments import (
     TasksArguments,
     WaitArguments,
 )
+from supervisor.frontend._questions import GONE, RETURNED, desk_for, show_to
 from supervisor.frontend._records import (
     AgentRecord,
     DurationsRecord,
@@ -52,7 +53,7 @@ from supervisor.frontend._records import (
     TreeRow,
 )
 from supervisor.ledger import Durations, Stats, TaskFilter
-from supervisor.pool import Pool, PoolError, Task, TaskError, TaskResult
+from supervisor.pool import Desk, Pool, PoolError, Task, TaskError, TaskResult
 
 Context = ServerRequestContext[Any, Any]
 Answer = mcp_types.CallToolResult
@@ -65,7 +66,9 @@ class Client:
     name: str = ""
     """Who takes turns with others where tasks wait for one agent."""
     lost: bool = False
-    """It was closed from the other side, so nobody cancelled anything."""
+    """It was closed from the other side, so nobody cancelled anything but what is `cancelled`."""
+    cancelled: set[object] = field(default_factory=set)
+    """The requests that it no longer wants an answer to, by their ids."""
 
 
 CLIENT: ContextVar[Client] = ContextVar("CLIENT")
@@ -74,9 +77,9 @@ CLIENT: ContextVar[Client] = ContextVar("CLIENT")
 
 async def invoke(pool: Pool, arguments: InvokeArguments, context: Context) -> Answer:
     """Hand over a task, and wait for its outcome."""
-    task = await _submitted(pool, arguments)
-    limit_s = arguments.if_longer_than_s
-    with _held(pool, [task]), trio.move_on_after(float("inf") if limit_s is None else limit_s):
+    task = await _submitted(pool, arguments, desk_for(context))
+    limit_s = float("inf") if arguments.if_longer_than_s is None else arguments.if_longer_than_s
+    with _held(pool, [task], context), task.clock.move_on_after(limit_s):
         await _await_outcome(pool, task, context)
     if task.outcome is not None:
         await pool.recorded(task)
@@ -94,8 +97,9 @@ async def consult(pool: Pool, arguments: ConsultArguments, context: Context) -> 
         caller=CLIENT.get().name,
         reply_limit=0 if arguments.reply == "full" else None,
         only_reads=True,
+        desk=desk_for(context),
     )
-    with _held(pool, [task]):
+    with _held(pool, [task], context):
         await _await_outcome(pool, task, context)
     await pool.recorded(task)
     return task_result(pool, task)
@@ -107,11 +111,12 @@ async def invoke_many(pool: Pool, arguments: InvokeManyArguments, context: Conte
     places = trio.Semaphore(arguments.max_parallel or len(wanted))
     outcomes: list[Answer | None] = [None] * len(wanted)
     running: list[Task] = []
+    desk = desk_for(context)
     changed = trio.Event()
 
     async def serve(number: int, one: OneOfMany) -> None:
         async with places:
-            outcomes[number] = await _one_of_many(pool, one, running)
+            outcomes[number] = await _one_of_many(pool, one, running, desk)
         nonlocal changed
         changed.set()
         changed = trio.Event()
@@ -126,9 +131,10 @@ async def invoke_many(pool: Pool, arguments: InvokeManyArguments, context: Conte
             with trio.move_on_after(_progress.EVERY_S):
                 await changed.wait()
 
-    with _held(pool, running):
+    with _held(pool, running, context):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(report)
+            nursery.start_soon(desk.serve, show_to(context))
             async with trio.open_nursery() as working:
                 for number, one in enumerate(wanted):
                     working.start_soon(serve, number, one)
@@ -136,7 +142,7 @@ async def invoke_many(pool: Pool, arguments: InvokeManyArguments, context: Conte
     return _many(wanted, [outcome for outcome in outcomes if outcome is not None])
 
 
-async def _one_of_many(pool: Pool, one: OneOfMany, running: list[Task]) -> Answer:
+async def _one_of_many(pool: Pool, one: OneOfMany, running: list[Task], desk: Desk) -> Answer:
     try:
         task = await pool.submit(
             one.agent,
@@ -144,6 +150,7 @@ async def _one_of_many(pool: Pool, one: OneOfMany, running: list[Task]) -> Answe
             one.timeout_s,
             caller=CLIENT.get().name,
             reply_limit=0 if one.reply == "full" else None,
+            desk=desk,
         )
     except PoolError as refused:
         return error_result(refused.error, {"agent": one.agent})
@@ -171,7 +178,7 @@ def _many(wanted: list[OneOfMany], outcomes: list[Answer]) -> Answer:
 
 async def submit(pool: Pool, arguments: SubmitArguments, context: Context) -> Answer:
     """Hand over a task, and wait for nothing."""
-    task = await _submitted(pool, arguments, background=True)
+    task = await _submitted(pool, arguments)
     waiting = pool.queue_length(task)
     return record_result(SubmittedRecord(task_id=task.id, agent=task.agent, queue_length=waiting))
 
@@ -262,7 +269,8 @@ async def tree(pool: Pool, arguments: NoArguments, context: Context) -> Answer:
     return record_result(TreeRecord(tree=rows))
 
 
-async def _submitted(pool: Pool, arguments: SubmitArguments, *, background: bool = False) -> Task:
+async def _submitted(pool: Pool, arguments: SubmitArguments, desk: Desk | None = None) -> Task:
+    """Hand over a task; without a `desk` it runs in the background, and asks nobody."""
     return await pool.submit(
         arguments.agent,
         arguments.task,
@@ -271,23 +279,26 @@ async def _submitted(pool: Pool, arguments: SubmitArguments, *, background: bool
         priority=arguments.priority,
         conversation=arguments.conversation,
         reply_limit=0 if arguments.reply == "full" else arguments.reply_limit,
-        background=background,
+        background=desk is None,
+        desk=desk,
     )
 
 
 @contextmanager
-def _held(pool: Pool, tasks: list[Task]) -> Iterator[None]:
+def _held(pool: Pool, tasks: list[Task], context: Context) -> Iterator[None]:
     """End the tasks with the call, where that is cut short: by its caller's word, or its loss."""
-    ended = False
+    client, ended = CLIENT.get(), False
     try:
         yield
         ended = True
     finally:
-        for task in [] if ended else tasks:
-            if CLIENT.get().lost:
-                pool.client_lost(task)
-            else:
-                pool.cancel(task)
+        # A call takes a moment to end: its client may say that it cancels, and be gone by now.
+        lost = client.lost and context.request_id not in client.cancelled
+        client.cancelled.discard(context.request_id)
+        for task in tasks:
+            if not ended:
+                (pool.client_lost if lost else pool.cancel)(task)
+            task.desk.close(GONE if lost else RETURNED)
 
 
 def _runs_on(pool: Pool, task: Task) -> str:
@@ -349,5 +360,6 @@ def task_row(task: Task) -> TaskRow:
 async def _await_outcome(pool: Pool, task: Task, context: Context) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_progress.report, pool, task, context.session)
+        nursery.start_soon(task.desk.serve, show_to(context))
         await task.settled.wait()
         nursery.cancel_scope.cancel()

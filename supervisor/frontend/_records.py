@@ -85,6 +85,13 @@ class AgentRecord(BaseModel):
     workers: Annotated[
         list[WorkerRecord], Field(description="One each replica; the figures above are of all.")
     ]
+    permission_mode: Annotated[
+        str | None,
+        Field(
+            description="What it may do unasked, by Claude Code's name; ask: its caller is asked; "
+            "bypassPermissions: anything."
+        ),
+    ] = None
     color: Annotated[str | None, Field(description="The colour that its file names.")] = None
     conversations: Annotated[
         list[ConversationRecord], Field(description="Contexts that are kept with it.")

@@ -156,7 +156,13 @@ class FrontEnd:
         def lost() -> None:
             client.lost = True
 
-        return number, LineReader(stream, lost, lambda message: self._read(number, message))
+        def read(message: mcp_types.JSONRPCMessage) -> None:
+            cancelled = _cancelled_by(message)
+            if cancelled is not None:
+                client.cancelled.add(cancelled)
+            self._read(number, message)
+
+        return number, LineReader(stream, lost, read)
 
     async def _session(self, number: int, reader: LineReader, stream: trio.abc.Stream) -> None:
         writer = LineWriter(stream, lambda message: self._written(number, message))
@@ -181,26 +187,32 @@ class FrontEnd:
     def _read(self, connection: int, message: mcp_types.JSONRPCMessage) -> None:
         if isinstance(message, mcp_types.JSONRPCRequest):
             self._unanswered.add((connection, message.id))
-        elif (
-            isinstance(message, mcp_types.JSONRPCNotification)
-            and message.method == "notifications/cancelled"
-        ):
+        elif (cancelled := _cancelled_by(message)) is not None:
             # What its caller cancels is not answered.
-            self._settle(connection, (message.params or {}).get("requestId"))
+            self._settle(connection, cancelled)
 
     def _written(self, connection: int, message: mcp_types.JSONRPCMessage) -> None:
         if isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError):
             self._settle(connection, message.id)
 
-    def _settle(self, connection: int, request: object) -> None:
-        if isinstance(request, int | str):
-            self._unanswered.discard((connection, request))
+    def _settle(self, connection: int, request: int | str | None) -> None:
+        self._unanswered.discard((connection, request))
         if not self._unanswered:
             self._change()
 
     def _change(self) -> None:
         self.changed.set()
         self.changed = trio.Event()
+
+
+def _cancelled_by(message: mcp_types.JSONRPCMessage) -> int | str | None:
+    """The request that a client takes back with it, if it does."""
+    if not isinstance(message, mcp_types.JSONRPCNotification):
+        return None
+    if message.method != "notifications/cancelled":
+        return None
+    request = (message.params or {}).get("requestId")
+    return request if isinstance(request, int | str) else None
 
 
 def listen(place: Place) -> trio.SocketListener:

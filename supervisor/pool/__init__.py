@@ -9,6 +9,7 @@ from supervisor.pool.config import Config, ConfigError, ConfigFiles, HttpAddress
 from supervisor.pool.digests import digest, part, parts
 from supervisor.pool.events import PoolEvent
 from supervisor.pool.outcome import WAITS, PoolError, Task, TaskError, TaskResult
+from supervisor.pool.permission import Decision, Desk, Wish
 from supervisor.pool.pool import Pool
 from supervisor.pool.temporary import SPARE, TemporaryFolders, agent_of
 
@@ -18,6 +19,8 @@ __all__ = [
     "Config",
     "ConfigError",
     "ConfigFiles",
+    "Decision",
+    "Desk",
     "HttpAddress",
     "Pool",
     "PoolError",
@@ -26,6 +29,7 @@ __all__ = [
     "TaskError",
     "TaskResult",
     "TemporaryFolders",
+    "Wish",
     "agent_of",
     "digest",
     "parse_address",

@@ -26,7 +26,9 @@ from supervisor.protocol import (
     Event,
     Garbage,
     Question,
+    QuestionWithdrawn,
     TaskEnded,
+    ToolQuestion,
     TurnResult,
     TurnStarted,
     Unsolicited,
@@ -47,6 +49,9 @@ LAST_WORDS_S = 0.5
 
 PROBE_S = 2.0
 """How long a CLI may take to answer a request that it may not know."""
+
+UNASKED = "There is nobody who could be asked for permission, so it is refused."
+"""What an agent is told that asks where it should not."""
 
 SERVERS_EVERY_S = 0.2
 """How often it is asked whether its MCP servers have connected."""
@@ -83,6 +88,8 @@ class AgentProcess:
         """Where its events go."""
         self.on_activity: Callable[[str], None] = lambda _: None
         """Called with what the agent does now."""
+        self.on_question: Callable[[ToolQuestion | QuestionWithdrawn], None] | None = None
+        """Told whether it wants to use a tool; None: that is denied at once."""
         self.on_line: OnLine | None = None
         """Called with what is written to it and read from it, where somebody writes that down."""
         self.refusal: str | None = None
@@ -459,13 +466,22 @@ class AgentProcess:
                 self._replies[request_id] = event
             case TurnStarted(_, version) if version is not None:
                 self.version = version
+            case ToolQuestion() | QuestionWithdrawn() if self.on_question is not None:
+                self.on_question(event)
+            case ToolQuestion(tool=tool):
+                self._drop("question", f"can_use_tool: {tool}")
+                self.answer(event.refusal(UNASKED))
             case Question(subtype, answer):
                 self._drop("question", subtype)
-                self._answers.send_nowait(answer)
+                self.answer(answer)
             case Unsolicited(reason, text):
                 self._drop("result", f"{reason}: {text}")
             case Garbage(sample):
                 self._drop("line", sample)
+
+    def answer(self, line: bytes) -> None:
+        """Write a line as soon as that can be done, without waiting for it."""
+        self._answers.send_nowait(line)
 
     def _drop(self, what: str, detail: str) -> None:
         # A flood is told of ever less often: at its 1st, 2nd, 4th, 8th … piece.

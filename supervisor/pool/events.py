@@ -170,6 +170,35 @@ class TaskStarted(PoolEvent):
 
 
 @dataclass(frozen=True)
+class PermissionAsked(PoolEvent):
+    """The agent wants to use a tool, and a person is asked; the task's clock stands still."""
+
+    pid: int
+    tool: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class PermissionAnswered(PoolEvent):
+    """What came of it: allowed once, allowed for the task, denied, or withdrawn."""
+
+    pid: int
+    tool: str
+    detail: str
+    answer: str
+    seconds: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class PermissionsBypassed(PoolEvent):
+    """A process was started that asks for no permission: it may do anything."""
+
+    pid: int
+    level = "warning"
+
+
+@dataclass(frozen=True)
 class TaskRetried(PoolEvent):
     """A task was cut off, and is queued again, before all others."""
 

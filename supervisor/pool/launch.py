@@ -24,6 +24,12 @@ PERSIST_NOT = "--no-session-persistence"
 OPTIONAL = (PERSIST_NOT, "--effort")
 """Options that an older CLI does not know, and without which it serves as well."""
 
+ASK = "ask"
+"""The permission mode, of ours, in which a person is asked for what the CLI would ask for."""
+
+ASKING = ("--permission-mode", "default", "--permission-prompt-tool", "stdio")
+"""How the CLI is told to ask its host."""
+
 PASSED_ON = frozenset(
     {
         "PATH",
@@ -161,6 +167,8 @@ class Role(AgentDefinition):
     """Further arguments for the CLI."""
     trusted: bool = False
     """The user trusts the project that it is of, if it is of one."""
+    mode: str = ""
+    """The permission mode that it runs in, whoever said so."""
 
 
 def role(definition: AgentDefinition, config: Config, root: Path, trusted: bool) -> Role:
@@ -192,10 +200,18 @@ def role(definition: AgentDefinition, config: Config, root: Path, trusted: bool)
         extra_arguments=said.extra_arguments,
         trusted=trusted,
     )
+    made = _with_mode(made, permission_mode(made, said.permission_mode))
     place = (said.working_directory, said.environment)
     facts = {one: getattr(made, one) for one in _DECIDING} | {"place": place}
     text = json.dumps(facts, sort_keys=True)
     return replace(made, digest=hashlib.sha256(text.encode()).hexdigest())
+
+
+def _with_mode(made: Role, mode: str) -> Role:
+    usual = made.usual_tools
+    if mode == ASK and usual == READ_AND_EDIT:
+        usual = (*usual, "Bash")  # each command is asked for
+    return replace(made, mode=mode, usual_tools=usual)
 
 
 def _values(definition: AgentDefinition) -> dict[str, Any]:
@@ -204,7 +220,7 @@ def _values(definition: AgentDefinition) -> dict[str, Any]:
 
 _DECIDING = (
     "digest", "tools", "disallowed_tools", "model", "permission_mode", "usual_tools", "effort",
-    "directories", "extra_arguments",
+    "directories", "extra_arguments", "mode",
 )  # fmt: skip
 
 
@@ -291,11 +307,12 @@ def arguments(
         words += ["--setting-sources", ",".join(made.setting_sources)]
     if made.claude_md_folders:
         words += ["--add-dir", *map(str, made.claude_md_folders)]
-    words += ["--permission-mode", permission_mode]
+    asks = permission_mode == ASK
+    words += ASKING if asks else ["--permission-mode", permission_mode]
     tools = made.usual_tools if made.tools is None else made.tools
     every = "*" in tools
     words += ["--tools", "default" if every else ",".join(_tool_names(tools))]
-    if allowed := _allowed(made):
+    if allowed := _allowed_unasked(made) if asks else _allowed(made):
         words += ["--allowedTools", ",".join(allowed)]
     if made.disallowed_tools:
         words += ["--disallowedTools", ",".join(map(_rule, made.disallowed_tools))]
@@ -397,6 +414,17 @@ def _allowed(definition: AgentDefinition) -> list[str]:
         and not any(one == server.prefix or one.startswith(f"{server.prefix}__") for one in listed)
     ]
     return [*listed, *whole]
+
+
+def _allowed_unasked(definition: AgentDefinition) -> list[str]:
+    """What it may do where a person is asked for the rest: what a rule in its list says.
+
+    A name alone only says what it has, as Claude Code itself takes it: were all of that allowed,
+    nothing would be left to ask for. `Bash(*)`, or `mcp__server__*`, is all that a tool does.
+    """
+    rules = (tool for tool in definition.tools or () if "(" in tool or tool.endswith("__*"))
+    # Of some tools, the CLI does not take `(*)` for everything (measured).
+    return [_rule(rule).removesuffix("(*)") for rule in rules]
 
 
 def _rule(tool: str) -> str:

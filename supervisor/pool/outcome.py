@@ -10,6 +10,8 @@ from typing import Any, Literal, Protocol, get_args
 import trio
 from trio_util import AsyncValue
 
+from supervisor.pool.clock import Clock
+from supervisor.pool.permission import IN_BACKGROUND, Desk
 from supervisor.protocol import Denial, Usage
 
 Priority = Literal["high", "normal", "low"]
@@ -119,8 +121,12 @@ class Task:
         conversation: str | None = None,
         reply_limit: int = 0,
         task_id: str | None = None,
+        desk: Desk | None = None,
     ) -> None:
-        """`timeout_s`: seconds from now to the deadline; `caller`: who takes turns with others."""
+        """`timeout_s`: seconds from now to the deadline; `caller`: who takes turns with others.
+
+        `desk`: where its caller can be asked; None: nobody can.
+        """
         self.id = task_id or f"t-{uuid.uuid4().hex[:12]}"
         """The task's identifier."""
         self.agent = agent
@@ -137,6 +143,14 @@ class Task:
         """Seconds from acceptance to the deadline."""
         self.accepted_at = trio.current_time()
         """On Trio's clock, in seconds."""
+        self.clock = Clock()
+        """By which its deadline comes."""
+        self.desk = desk or Desk(closed=IN_BACKGROUND)
+        """Where is asked whether its agent may use a tool."""
+        self.allowed_tools: set[str] = set()
+        """The tools of which each use is allowed, in this task."""
+        self.refused_uses: dict[str, str] = {}
+        """Why uses of tools were denied when somebody was to be asked, by the use's id."""
         self.started_at: float | None = None
         """When its line began to be written to a process, on Trio's clock."""
         self.ended_at = math.inf
@@ -258,14 +272,14 @@ class Task:
 
     @property
     def deadline(self) -> float:
-        """On Trio's clock."""
-        return self.accepted_at + self.timeout_s
+        """On Trio's clock; it moves on while somebody is asked."""
+        return self.accepted_at + self.timeout_s + self.clock.stood_still_s
 
     def times(self) -> dict[str, float]:
-        """Seconds that it waited and that it ran, so far or in all."""
+        """Seconds that it waited and that it ran, so far or in all; not while it asked."""
         now = min(self.ended_at, trio.current_time())
         began = now if self.started_at is None else self.started_at
         return {
             "waited_s": round(began - self.accepted_at, 4),
-            "ran_s": round(now - began, 4),
+            "ran_s": round(max(0.0, now - began - self.clock.stood_still_s), 4),
         }

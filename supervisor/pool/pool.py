@@ -32,6 +32,7 @@ from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued, WorkerStart
 from supervisor.pool.journal import Journal, revived
 from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.pool.outcome import PoolError, Priority, Task, TaskError, TaskResult
+from supervisor.pool.permission import Desk
 from supervisor.pool.read_only import check_only_reads
 from supervisor.pool.refusals import (
     check_text,
@@ -236,6 +237,7 @@ class Pool:
         reply_limit: int | None = None,
         background: bool = False,
         only_reads: bool = False,
+        desk: Desk | None = None,
     ) -> Task:
         """Accept a task; its outcome comes with `Task.settled`, and `find` gives it by its id.
 
@@ -250,6 +252,7 @@ class Pool:
                 configured.
             background: nobody waits for its outcome.
             only_reads: it is for an agent that cannot change anything, or for none.
+            desk: where its caller can be asked for a permission; None: nobody can.
 
         Raises:
             PoolError: it is not accepted; nothing has happened then.
@@ -279,6 +282,7 @@ class Pool:
                 priority=priority or settings.priority,
                 conversation=conversation,
                 reply_limit=settings.reply_limit if reply_limit is None else reply_limit,
+                desk=desk,
             )
             task.only_reads = only_reads
             # One at a time: tasks are served in the order in which they came.
@@ -626,7 +630,7 @@ class Pool:
         return work
 
     async def _watch(self, agent: Agent, task: Task) -> None:
-        with trio.move_on_at(task.deadline):
+        with task.clock.move_on_after(task.deadline - trio.current_time()):
             await task.settled.wait()
         if task.settle(deadline_error(task)):
             agent.queue.forget_settled()

@@ -10,7 +10,7 @@ import trio
 from supervisor.agents import AgentDefinition, BrokenDefinition
 from supervisor.pool.agent import Agent, Limits, Seat
 from supervisor.pool.agent_tree import AgentTree
-from supervisor.pool.launch import ignored_bypass
+from supervisor.pool.launch import Role, ignored_bypass
 from supervisor.pool.refusals import broken_error
 from supervisor.process import TreeMemory
 from supervisor.tree import Snapshot
@@ -32,6 +32,10 @@ def agent_row(entry: AgentDefinition | BrokenDefinition, agents: Mapping[str, Ag
     warnings = [str(finding) for finding in entry.warnings]
     if (refused := ignored_bypass(entry)) is not None:
         warnings.append(refused)
+    mode = entry.mode if isinstance(entry, Role) else None
+    if mode == "bypassPermissions":
+        warnings.append(f"{entry.name} runs with bypassPermissions: it may do anything, unasked")
+    row["permission_mode"] = mode
     return row | {"description": entry.description, "color": entry.color, "warnings": warnings}
 
 
@@ -104,6 +108,7 @@ def _figures_row(entry: AgentDefinition | BrokenDefinition, agent: Agent) -> Row
         "origin": entry.origin,
         "source": str(entry.source),
         "workers": workers,
+        "permission_mode": None,
         "warnings": [],
         "error": agent.down_error().message if agent.down else None,
     }

@@ -19,7 +19,6 @@ from supervisor.pool.launch import (
     Role,
     folder_of,
     passed_on,
-    permission_mode,
     role,
 )
 from supervisor.pool.outcome import PoolError
@@ -109,7 +108,7 @@ class Roles:
         return launch_of(
             definition,
             cli,
-            permission_mode(definition, settings.permission_mode),
+            definition.mode,
             self.clis.capabilities(cli),
             memory_limit=settings.hard_ceiling,
             folder=folder_of(settings.working_directory, self._root),

@@ -4,7 +4,9 @@ import signal
 
 from supervisor.pool.agent import Agent
 from supervisor.pool.agent_process import AgentProcess
-from supervisor.pool.outcome import Task, TaskError
+from supervisor.pool.launch import check_version
+from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
+from supervisor.pool.permission import with_reasons
 from supervisor.protocol import TurnResult
 
 AFTER_CRASH = (
@@ -101,6 +103,19 @@ def conversation_lost_error(agent: Agent, why: str) -> TaskError:
         f'the conversation "{agent.conversation}" with "{agent.defined_as}" is lost: {why}.',
         "Its next call begins a new one under the same name: say again what it must know.",
     )
+
+
+def outcome_of(process: AgentProcess, task: Task, result: TurnResult) -> TaskResult | TaskError:
+    """What came of a task that the agent brought to its end."""
+    if process.version is not None:
+        try:
+            check_version(process.version, " ".join(process.child.argv))
+        except PoolError as refused:
+            return refused.error
+    if not result.ok:
+        return failed_error(task.mailbox, result)
+    denials = with_reasons(result.denials, task.refused_uses)
+    return TaskResult(result.text, result.usage, result.cost_usd, result.session_id, denials)
 
 
 def failed_error(agent: str, result: TurnResult) -> TaskError:

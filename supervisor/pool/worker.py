@@ -19,6 +19,7 @@ from supervisor.pool.boot import Boot, Launch, Profile, Yard
 from supervisor.pool.config import AgentTable
 from supervisor.pool.ends import CutOff, End
 from supervisor.pool.events import (
+    PermissionsBypassed,
     PoolEvent,
     TaskRetried,
     TaskStarted,
@@ -29,9 +30,10 @@ from supervisor.pool.events import (
     WorkerRecycled,
     WorkerStarted,
 )
-from supervisor.pool.launch import OPTIONAL, check_version
+from supervisor.pool.launch import ASK, OPTIONAL
 from supervisor.pool.liveness import hang
-from supervisor.pool.outcome import Attempt, PoolError, Task, TaskError, TaskResult
+from supervisor.pool.outcome import Attempt, PoolError, Task, TaskError
+from supervisor.pool.permission import Questions
 from supervisor.pool.read_only import check_only_reads
 from supervisor.pool.service import Service
 from supervisor.pool.spares import Spare
@@ -40,8 +42,8 @@ from supervisor.pool.verdict import (
     cost_error,
     crashed_error,
     exit_in_words,
-    failed_error,
     hung_error,
+    outcome_of,
     reset_error,
     restarted_error,
     start_failed_error,
@@ -98,6 +100,7 @@ class Worker:
         self._in_use = False
         self._rest: str | None = None
         self._digest = ""
+        self._asks = False  # its process asks for permissions
         self._resting = False  # its last process was ended because nobody needs one
         self._over = False
 
@@ -219,6 +222,7 @@ class Worker:
         self._seat.state = "starting"
         self._seat.launch_key = launch.key
         self._digest = launch.definition.digest
+        self._asks = launch.profile.mode == ASK
         seat, agent = self._seat.name, self._agent.name
         spare = await self._around.take_spare(launch.spare, seat, agent)
         boot = Boot(self._around.yard, launch.profile, seat, agent) if spare is None else spare.boot
@@ -249,6 +253,8 @@ class Worker:
         process.emit, self._in_hand = self._emit, None
         self._recycle = self._rest = None
         self._emit(WorkerStarted(self._agent.name, process.child.pid, bool(spare) or None))
+        if launch.profile.mode == "bypassPermissions":
+            self._emit(PermissionsBypassed(self._agent.name, process.child.pid))
         end = End("reset")
         # A process that is to end in order must be listened to until it has.
         attending = trio.CancelScope(shield=True)
@@ -405,6 +411,7 @@ class Worker:
             raise
         finally:
             seat.current = None
+            process.on_question = None
             process.on_activity = lambda _: None
         try:
             if result is not None:
@@ -436,7 +443,7 @@ class Worker:
         outcome = (
             conversation_lost_error(agent, "its CLI began a new session")
             if lost
-            else self._outcome(process, result)
+            else outcome_of(process, task, result)
         )
         task.settle(outcome)
         task.end_attempt(None, outcome.code if isinstance(outcome, TaskError) else "")
@@ -516,6 +523,8 @@ class Worker:
         task.definition_hash = self._digest
         process.on_activity = doing
         task.doing.value = "working"
+        asked = Questions(task, task.pid, process.answer, doing, self._emit)
+        process.on_question = asked.take if self._asks else None
         self._emit(TaskStarted(self._agent.name, task.pid))
         result: TurnResult | ProcessGoneError | None = None
         with trio.CancelScope() as until_settled:
@@ -524,6 +533,7 @@ class Worker:
             task.begin_attempt(Attempt(task.attempts + 1, task.pid, time.time()))
             async with trio.open_nursery() as beside:
                 beside.start_soon(self._watch_cost, process, task)
+                beside.start_soon(asked.serve)
                 result = await _result_of(process)
                 beside.cancel_scope.cancel()
         task.on_settled = None
@@ -548,18 +558,6 @@ class Worker:
             task.bill(None, cost, is_lower_bound=True)
             if limit and (task.cost_usd or 0.0) > limit:
                 task.settle(cost_error(task, limit))
-
-    def _outcome(self, process: AgentProcess, result: TurnResult) -> TaskResult | TaskError:
-        if process.version is not None:
-            try:
-                check_version(process.version, " ".join(process.child.argv))
-            except PoolError as refused:
-                return refused.error
-        if result.ok:
-            return TaskResult(
-                result.text, result.usage, result.cost_usd, result.session_id, result.denials
-            )
-        return failed_error(self._agent.name, result)
 
     # what an end means
 

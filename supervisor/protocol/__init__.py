@@ -24,6 +24,7 @@ from supervisor.protocol._events import (
     Usage,
 )
 from supervisor.protocol._lines import LINE_LIMIT, LineSplitter
+from supervisor.protocol._permission import QuestionWithdrawn, ToolQuestion
 from supervisor.protocol._session import ClaudeSession, sum_of_money
 
 __all__ = [
@@ -37,7 +38,9 @@ __all__ = [
     "Garbage",
     "LineSplitter",
     "Question",
+    "QuestionWithdrawn",
     "TaskEnded",
+    "ToolQuestion",
     "TurnResult",
     "TurnStarted",
     "Unsolicited",

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from supervisor.protocol._permission import QuestionWithdrawn, ToolQuestion
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -36,6 +38,10 @@ class Denial:
     """The tool's name."""
     detail: str
     """What it was to do, in a few words: a command, a path."""
+    use_id: str = ""
+    """The CLI's name for this use; empty where it does not say."""
+    reason: str = ""
+    """Why, where it was for somebody to decide; empty: the CLI refused it by its rules."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +132,10 @@ class Unsolicited:
 
 @dataclass(frozen=True)
 class Question:
-    """The CLI asks something of its host; `answer` is the line to send back."""
+    """The CLI asks something that nobody decides here; `answer` is the line to send back."""
 
     subtype: str
-    """What kind of question: `can_use_tool`, …"""
+    """What kind of question: `hook_callback`, …"""
     answer: bytes
     """The refusal, ready to be written."""
 
@@ -150,5 +156,7 @@ Event = (
     | ClearEnded
     | Unsolicited
     | Question
+    | ToolQuestion
+    | QuestionWithdrawn
     | Garbage
 )

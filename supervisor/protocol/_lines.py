@@ -1,9 +1,22 @@
 """Bytes in, lines out: cut anywhere, bounded, in linear time."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 LINE_LIMIT = 64 * 1024 * 1024
 """Bytes: a longer line is passed over. An answer of 10 MB is two lines of 10 MB."""
+
+
+def line_of(message: Mapping[str, Any], *, strict: bool = False) -> bytes:
+    """One message as a line.
+
+    Raises:
+        ValueError, RecursionError: it cannot be written; `strict`: or holds a NaN, which JSON
+            has not.
+    """
+    # ASCII, so that lone surrogates, zero bytes and odd line separators pass as escapes.
+    return json.dumps(message, allow_nan=not strict).encode("ascii") + b"\n"
 
 
 class LineSplitter:

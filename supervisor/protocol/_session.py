@@ -33,7 +33,8 @@ from supervisor.protocol._events import (
     Unsolicited,
     Usage,
 )
-from supervisor.protocol._lines import LINE_LIMIT, LineSplitter
+from supervisor.protocol._lines import LINE_LIMIT, LineSplitter, line_of
+from supervisor.protocol._permission import QuestionWithdrawn, answer_line, tool_question
 
 SAMPLE = 200
 """Characters of a text that is only quoted."""
@@ -119,12 +120,12 @@ class ClaudeSession:
         request_id = self._new_uuid()
         request = {"subtype": subtype, **fields}
         message = {"type": "control_request", "request_id": request_id, "request": request}
-        return request_id, _line(message)
+        return request_id, line_of(message)
 
     def anchor(self) -> bytes:
         """The line that gives a rewind of the first task something to go back to."""
         content = [{"type": "text", "text": "Ready."}]
-        return _line({"type": "assistant", "message": {"role": "assistant", "content": content}})
+        return line_of({"type": "assistant", "message": {"role": "assistant", "content": content}})
 
     def begin_task(self, text: str) -> bytes:
         """The line that hands over `text`, literally: it is never taken for a command.
@@ -159,7 +160,7 @@ class ClaudeSession:
         }
         if name is not None:
             message["uuid"] = name
-        return _line(message)
+        return line_of(message)
 
     # what comes back
 
@@ -182,6 +183,8 @@ class ClaudeSession:
             yield from _control_reply(message)
         elif kind == "control_request":
             yield from _question(message)
+        elif kind == "control_cancel_request":
+            yield from _withdrawn(message)
         elif kind == "system":
             yield from self._receive_system(message)
         elif kind == "assistant":
@@ -327,11 +330,6 @@ def _fingerprint(message: Mapping[str, Any]) -> tuple[object, ...]:
     return message.get("uuid"), message.get("session_id"), message.get("result")
 
 
-def _line(message: Mapping[str, Any]) -> bytes:
-    # ASCII, so that lone surrogates, zero bytes and odd line separators pass as escapes.
-    return json.dumps(message).encode("ascii") + b"\n"
-
-
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         message = json.loads(line.decode("utf-8", "replace"))
@@ -356,12 +354,21 @@ def _question(message: Mapping[str, Any]) -> Iterator[Event]:
     request_id = message.get("request_id")
     if not isinstance(request_id, str | int):
         return  # nobody can await an answer, and a line that is no JSON would end the CLI
-    subtype = str(_dict(message.get("request")).get("subtype"))
-    response: dict[str, Any] = {"subtype": "error", "request_id": request_id, "error": REFUSAL}
-    if subtype == "can_use_tool":
-        refusal = {"behavior": "deny", "message": REFUSAL}
-        response = {"subtype": "success", "request_id": request_id, "response": refusal}
-    yield Question(subtype, _line({"type": "control_response", "response": response}))
+    request = _dict(message.get("request"))
+    subtype = str(request.get("subtype"))
+    if subtype != "can_use_tool":
+        response = {"subtype": "error", "request_id": request_id, "error": REFUSAL}
+        yield Question(subtype, line_of({"type": "control_response", "response": response}))
+        return
+    asked = tool_question(request_id, request, _detail(_dict(request.get("input"))))
+    refusal = {"behavior": "deny", "message": REFUSAL}
+    yield asked or Question(subtype, answer_line(request_id, refusal))
+
+
+def _withdrawn(message: Mapping[str, Any]) -> Iterator[Event]:
+    request_id = message.get("request_id")
+    if isinstance(request_id, str | int):
+        yield QuestionWithdrawn(request_id)
 
 
 def _usage(given: Mapping[str, Any]) -> Usage:
@@ -376,7 +383,8 @@ def _is_number_of_tokens(value: object) -> bool:
 
 def _denials(given: object) -> Iterator[Denial]:
     for one in _dicts(given):
-        yield Denial(str(one.get("tool_name")), _detail(_dict(one.get("tool_input"))))
+        use_id = _text_or_none(one.get("tool_use_id")) or ""
+        yield Denial(str(one.get("tool_name")), _detail(_dict(one.get("tool_input"))), use_id)
 
 
 def _detail(tool_input: Mapping[str, Any]) -> str:

@@ -110,6 +110,8 @@ class Agent:
     def _end_input(self) -> None:
         self._is_listening = False
         self._has_ended = True
+        if self._turn is not None:
+            self._turn.lose_host()
 
     def _take(self, line: bytes) -> None:
         try:
@@ -130,6 +132,10 @@ class Agent:
                 if not isinstance(request, dict):
                     raise BadLineError(_bad(line, "TypeError: undefined is not an object"))
                 self._take_control(str(line.get("request_id")), request)
+            case "control_response":
+                response = line.get("response")
+                if isinstance(response, dict) and self._turn is not None:
+                    self._turn.hear_host(response)
 
     # Tasks
 

@@ -31,7 +31,9 @@ Deliberately different from the real CLI 2.1.197:
   - Of the tools there is only Bash, and its permission rules are a rough copy: a command with
     an operator, or a path outside of the working directory, is refused unless it is allowed.
   - A write to stdout that nobody reads blocks everything but signals.
-  - Accepted and without effect: --permission-prompt-tool, --max-turns, --max-budget-usd,
+  - With --permission-prompt-tool stdio it asks its host for what is refused otherwise, in every
+    mode but dontAsk.
+  - Accepted and without effect: --max-turns, --max-budget-usd,
     --replay-user-messages, --include-partial-messages, --system-prompt-file, MCP, settings,
     agents, and every output format but stream-json. Token counts and prices are invented.
 """

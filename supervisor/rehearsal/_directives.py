@@ -31,6 +31,11 @@ MISBEHAVIOUR: Final = {
     "deaf": ("", "stdin is never read again, so nothing is acknowledged, not even its end"),
     "ignore-term": ("", "SIGTERM is ignored from now on"),
     "grow": ("MB", "takes and touches so much more memory, and keeps it"),
+    "ask": (
+        "NAME JSON",
+        "asks its host whether it may use that tool, whatever its rules say; answers "
+        "`ask: allowed <the input>` or `ask: <why not>`",
+    ),
     "late": ("S", "after the result, S seconds later, a second result `late: …` unasked"),
     "twice": ("", "prints the result line twice"),
     "garbage": ("", "prints lines that are no JSON, and a character torn over two writes"),

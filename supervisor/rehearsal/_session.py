@@ -105,6 +105,11 @@ class Session:
         """What `--allowedTools` allows."""
         return self.flags.items("--allowedTools", "--allowed-tools") or []
 
+    def asks_host(self) -> bool:
+        """Whether the host is asked for what is neither allowed nor forbidden."""
+        prompts = self.flags.last("--permission-prompt-tool") == "stdio"
+        return prompts and self.permission_mode not in ("dontAsk", "bypassPermissions")
+
     def spend(self, tokens: Tokens) -> None:
         """Count one request to the model."""
         self._turn_tokens = self._turn_tokens.plus(tokens)

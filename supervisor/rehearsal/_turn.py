@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from supervisor.rehearsal import _bash, _output
 from supervisor.rehearsal._conversation import new_uuid
 from supervisor.rehearsal._directives import Directive, parse
+from supervisor.rehearsal._permission import HostQuestion, Permit
 from supervisor.rehearsal._session import Line, Outcome, Session, Tokens
 
 PARTS_OF_A_SLOW_ANSWER: Final = 10
@@ -68,6 +69,7 @@ class Turn:
         self._user_lines = 0
         self._denials: list[Line] = []
         self._command: _bash.Command | None = None
+        self._question: HostQuestion | None = None
         self._tool_id = ""
         self._steps = self._carry_out()
         if "ignore-term" in self._names:
@@ -92,6 +94,16 @@ class Turn:
         if self.outcome is None and not self.asks_for("ignore-interrupt"):
             self.kill_command()
             self._go(lambda: self._steps.throw(_InterruptedError()))
+
+    def hear_host(self, response: Line) -> None:
+        """The host answers a question."""
+        if self._question is not None:
+            self._question.take(response)
+
+    def lose_host(self) -> None:
+        """The host answers nothing any more."""
+        if self._question is not None:
+            self._question.fail()
 
     def kill_command(self) -> None:
         """Kill the Bash command in hand, if there is one."""
@@ -136,7 +148,7 @@ class Turn:
                 self._slow_s += _number(directive)
             case "hang":
                 yield Wait()
-            case "bash" | "tool":
+            case "bash" | "tool" | "ask":
                 yield from self._use_tool(directive)
             case "error":
                 yield from self._pause()
@@ -206,7 +218,7 @@ class Turn:
     def _use_tool(self, directive: Directive) -> Generator[Wait, None, None]:
         name, written = "Bash", directive.argument
         tool_input: object = {"command": written, "description": "as the task says"}
-        if directive.name == "tool":
+        if directive.name != "bash":
             name, _, written = directive.argument.partition(" ")
             tool_input = json.loads(written or "{}")
         yield from self._answer()
@@ -215,6 +227,15 @@ class Turn:
         uuid = new_uuid()
         self._session.conversation.add("assistant", "", uuid)
         self._session.print_assistant(use, uuid)
+        if directive.name == "ask":
+            permit = yield from self._ask_host(use)
+            if permit.refusal is None:
+                told = json.dumps(permit.tool_input)
+                self._print_tool_result(told, told, failed=False)
+                self._parts.append(f"ask: allowed {told}")
+            else:
+                self._parts.append(f"ask: {self._refuse(use, permit.refusal)}")
+            return
         if name != "Bash" or name not in self._session.tools():
             missing = f"<tool_use_error>Error: No such tool available: {name}</tool_use_error>"
             self._print_tool_result(missing, f"Error: No such tool available: {name}", failed=True)
@@ -225,11 +246,10 @@ class Turn:
 
     def _bash(self, command: str, use: Line) -> Generator[Wait, None, str]:
         if not _bash.is_allowed(command, self._session.permission_mode, self._session.rules()):
-            denial = {"tool_name": "Bash", "tool_use_id": use["id"], "tool_input": use["input"]}
-            self._denials.append(denial)
-            refusal = "This command requires approval"
-            self._print_tool_result(refusal, f"Error: {refusal}", failed=True)
-            return refusal
+            permit = yield from self._ask_host(use)
+            if permit.refusal is not None:
+                return self._refuse(use, permit.refusal)
+            command = str(permit.tool_input.get("command"))
         self._command = _bash.Command(command)
         yield Wait(done=self._command.has_ended)
         ended = self._command.ended()
@@ -240,6 +260,22 @@ class Turn:
         for text in self._steered():
             self._session.conversation.add("user", STEERED + text, None, is_task=False)
         return str(ended)
+
+    def _ask_host(self, use: Line) -> Generator[Wait, None, Permit]:
+        if not self._session.asks_host():
+            return Permit("This command requires approval", {})
+        self._question = HostQuestion(self._session, use)
+        yield Wait(done=self._question.is_answered)
+        permit = self._question.permit
+        assert permit is not None
+        self._question = None
+        return permit
+
+    def _refuse(self, use: Line, refusal: str) -> str:
+        denial = {"tool_name": use["name"], "tool_use_id": use["id"], "tool_input": use["input"]}
+        self._denials.append(denial)
+        self._print_tool_result(refusal, f"Error: {refusal}", failed=True)
+        return refusal
 
     def _print_tool_result(self, text: str, details: object, *, failed: bool) -> None:
         block: Line = {"type": "tool_result", "tool_use_id": self._tool_id}
@@ -265,7 +301,9 @@ class Turn:
         )
 
     def _interrupted(self) -> Outcome:
-        in_tool = self._command is not None
+        in_tool = self._command is not None or self._question is not None
+        if self._question is not None:
+            self._question.withdraw()
         if in_tool:
             self._print_tool_result(REFUSED, "User rejected tool use", failed=True)
         elif self._shown:

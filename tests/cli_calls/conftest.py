@@ -28,7 +28,12 @@ class Terminal:
     """A command whose stderr, and stdin and stdout if asked for, is a terminal."""
 
     def __init__(
-        self, project: Project, *words: str, all_of_it: bool = False, **variables: str
+        self,
+        project: Project,
+        *words: str,
+        all_of_it: bool = False,
+        typing: bool = False,
+        **variables: str,
     ) -> None:
         self._master, slave = pty.openpty()
         self.seen = ""
@@ -37,7 +42,7 @@ class Terminal:
             [*AGENT_POOL, *words],
             cwd=project.folder,
             env=project.environment(**{"TERM": "xterm", **variables}),
-            stdin=slave if all_of_it else subprocess.DEVNULL,
+            stdin=slave if all_of_it or typing else subprocess.DEVNULL,
             stdout=slave if all_of_it else subprocess.PIPE,
             stderr=slave,
         )
@@ -59,6 +64,14 @@ class Terminal:
     def press(self, keys: str) -> None:
         """Type something."""
         os.write(self._master, keys.encode())
+
+    def type(self, text: str) -> None:
+        """Type a line there."""
+        self.press(f"{text}\n")
+
+    def type_end(self) -> None:
+        """Type Ctrl-D."""
+        self.press("\x04")
 
     def end(self) -> tuple[int, str]:
         """The exit status, and what came on stdout, once the command has ended."""
@@ -125,6 +138,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         for name in ("coder", "other", "busy"):
             project.write_agent(name)
         project.write_agent("reader", "Look it up.", "tools: Read, Grep")
+        project.write_agent("asker", "Do it.", "permissionMode: ask")
         assert command(project)("warmup", "coder", "other").returncode == 0
         yield project
 
@@ -148,8 +162,10 @@ def terminal(project: Project) -> Iterator[Callable[..., Terminal]]:
     """Start a command on a terminal, in the shared project."""
     started: list[Terminal] = []
 
-    def start(*words: str, all_of_it: bool = False, **variables: str) -> Terminal:
-        started.append(Terminal(project, *words, all_of_it=all_of_it, **variables))
+    def start(
+        *words: str, all_of_it: bool = False, typing: bool = False, **variables: str
+    ) -> Terminal:
+        started.append(Terminal(project, *words, all_of_it=all_of_it, typing=typing, **variables))
         return started[-1]
 
     yield start

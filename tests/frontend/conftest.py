@@ -38,6 +38,7 @@ ROW: dict[str, Any] = {
     "source": "/project/.claude/agents/scout.md",
     "workers": [],
     "conversations": [],
+    "permission_mode": "acceptEdits",
     "color": None,
     "warnings": [],
     "error": None,

@@ -79,8 +79,11 @@ anything: st.SearchStrategy[Any] = st.recursive(
     max_leaves=6,
 )
 kinds = st.sampled_from(
-    ["result", "assistant", "system", "control_response", "control_request", "user", "x"]
-)
+    [
+        "result", "assistant", "system", "control_response", "control_request",
+        "control_cancel_request", "user", "x",
+    ]
+)  # fmt: skip
 messages = st.builds(
     lambda kind, fields: {**fields, "type": kind},
     kinds,

@@ -16,10 +16,20 @@ def answer_to(**request: Any) -> Any:
     return sent(event.answer)
 
 
-def test_a_question_for_permission_is_denied_in_the_form_that_lets_the_turn_go_on() -> None:
-    answer = answer_to(subtype="can_use_tool", tool_name="Bash", input={"command": "ls"})
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"tool_name": "Bash"},
+        {"tool_name": "", "input": {}},
+        {"tool_name": 7, "input": {}},
+        {"tool_name": "Bash", "input": "ls"},
+        {"tool_name": "Bash", "input": {"timeout": float("nan")}},
+    ],
+)
+def test_a_question_for_permission_that_cannot_be_understood_is_denied(odd: dict[str, Any]) -> None:
+    answer = answer_to(subtype="can_use_tool", **odd)
 
-    assert answer["type"] == "control_response"
     response = answer["response"]
     assert response["subtype"] == "success"
     assert response["request_id"] == REQUEST

@@ -47,9 +47,7 @@ def parse_address(text: object) -> HttpAddress:
     host, _, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
     plain = host.removeprefix("[").removesuffix("]")
     try:
-        found = HttpAddress(
-            str(ipaddress.ip_address("127.0.0.1" if host == "localhost" else plain)), 0
-        )
+        found = str(ipaddress.ip_address("127.0.0.1" if host == "localhost" else plain))
         number = int(port)
     except ValueError:
         raise ValueError(f"allowed is {ADDRESS}") from None

@@ -155,7 +155,7 @@ Tools = Annotated[
     Allowed(_TOOLS, _meant_tools),
 ]
 Restart = Literal["permanent", "transient", "temporary"]
-PermissionMode = Literal["default", "acceptEdits", "plan", "dontAsk", "bypassPermissions"]
+PermissionMode = Literal["default", "acceptEdits", "plan", "dontAsk", "ask", "bypassPermissions"]
 Effort = Literal["", "low", "medium", "high", "xhigh", "max"]
 
 
@@ -170,6 +170,7 @@ TAKEN_OPTIONS = {
     "--background": _SESSION,
     "--disable-slash-commands": "without them no context can be cleared; leave it out",
     "--permission-mode": "use the key permission_mode",
+    "--permission-prompt-tool": 'set permission_mode = "ask"',
     "--dangerously-skip-permissions": 'set permission_mode = "bypassPermissions"',
     "--model": "use the key model",
     "--effort": "use the key effort",
