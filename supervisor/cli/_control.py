@@ -251,6 +251,7 @@ def _table(facts: dict[str, Any], colour: bool) -> str:
     # Several agents may name the same skill or server, and share what is wrong with it.
     warnings = dict.fromkeys(warning for a in facts["agents"] for warning in a["warnings"])
     lines += [f"  {warning}" for warning in (*warnings, *facts["warnings"])]
+    lines += [f"  wrong, so what was there before holds on: {one}" for one in facts["refused"]]
     lines.append(f"log: {facts['log']}")
     return "\n".join(lines)
 

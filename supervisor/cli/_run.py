@@ -17,9 +17,10 @@ from supervisor import __version__, guardian, reaper
 from supervisor.agents import Folders
 from supervisor.cli._leftovers import end_cgroup, end_leftovers
 from supervisor.frontend import FrontEnd, close, listen
-from supervisor.logs import OnLine, Rotation, Transcripts, open_log
+from supervisor.logs import OnLine, Rotation, Transcripts, adjust_log, open_log
 from supervisor.place import FOLDER, Place, built_in, settled_variables
 from supervisor.pool import ConfigFiles, Pool, PoolEvent, TemporaryFolders
+from supervisor.pool.config import LogsTable
 from supervisor.process import (
     become_subreaper,
     end_everything_below,
@@ -33,7 +34,7 @@ FIRST_CLIENT_S = 10.0
 """How long a pool that lingers waits for the client that started it."""
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""The signals that end a pool in order."""
+"""The signals that end a pool in order; but for SIGHUP where no terminal has gone with it."""
 
 
 _LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
@@ -95,17 +96,14 @@ class _Program:
             Path(place.folder),
             self._transcript,
         )
-        logs = self._pool.config.logs
-        rotation = Rotation(
-            logs.max_size, logs.max_age, logs.keep, logs.total // 2, compress=logs.compress
-        )
-        self._log: Any = open_log(Path(place.log), logs.level, rotation)
-        if logs.transcripts:
-            folder = Path(place.transcripts)
-            self._transcripts = Transcripts(folder, logs.total // 2, logs.compress)
+        self._logs = self._pool.config.logs
+        self._log: Any = open_log(Path(place.log), self._logs.level, _rotation(self._logs))
+        self._open_transcripts()
+        self._pool.on_reload = self._adjust_logs
         self._front_end = FrontEnd(self._pool, place, variables, self._fault)
         self._stop = trio.Event()
         self._unguarded = trio.Event()
+        self._reloads: trio.Nursery | None = None
         self._why = ""
 
     async def main(self) -> int:
@@ -132,6 +130,7 @@ class _Program:
                 nursery.start_soon(reap_adopted_forever)
                 nursery.start_soon(self._end_at_once, nursery.cancel_scope)
                 nursery.start_soon(self._await_guardians_end)
+                self._reloads = nursery
                 await self._end_strays()
                 self._use_cgroup()
                 # Whoever started this program waits for the socket.
@@ -199,6 +198,9 @@ class _Program:
                 if reaper.lost():
                     self._unguarded.set()
                     self._end("its reaper was killed")
+                if number == signal.SIGHUP and _is_daemon() and self._reloads is not None:
+                    self._reloads.start_soon(self._pool.reload, "SIGHUP")
+                    continue
                 self._end(signal.Signals(number).name)
 
     async def _await_guardians_end(self) -> None:
@@ -261,3 +263,42 @@ class _Program:
         if self._log.isEnabledFor(_LEVELS[event.level]):
             name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(event).__name__).lower()
             getattr(self._log, event.level)(name, **event.fields())
+        self._front_end.told(event)
+
+    def _adjust_logs(self) -> None:
+        """Write the log as it is configured now."""
+        logs, before = self._pool.config.logs, self._logs
+        if logs == before:
+            return
+        self._logs = logs
+        adjust_log(logs.level, _rotation(logs))
+        if (logs.transcripts, logs.total, logs.compress) != (
+            before.transcripts, before.total, before.compress
+        ):  # fmt: skip
+            if self._transcripts is not None:
+                self._transcripts.close()
+            self._transcripts = None
+            self._open_transcripts()
+
+    def _open_transcripts(self) -> None:
+        logs = self._logs
+        if logs.transcripts:
+            folder = Path(self._place.transcripts)
+            self._transcripts = Transcripts(folder, logs.total // 2, logs.compress)
+
+
+def _rotation(logs: LogsTable) -> Rotation:
+    return Rotation(logs.max_size, logs.max_age, logs.keep, logs.total // 2, compress=logs.compress)
+
+
+def _is_daemon() -> bool:
+    """Whether SIGHUP asks for a reload, as daemons have it: no terminal of ours has gone.
+
+    There is one, and it is there still; or this program was started without one, in a session of
+    its own: by a relay, or by a manager of services.
+    """
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
+    except OSError:
+        return os.getsid(0) in (os.getpid(), reaper.above())
+    return True

@@ -12,15 +12,22 @@ from typing import Any
 
 import mcp_types
 import trio
-from mcp.server import Server
+from mcp.server import NotificationOptions, Server
 
 from supervisor import __version__
 from supervisor.frontend._answers import error_result
 from supervisor.frontend._calls import CLIENT, Client, Context
+from supervisor.frontend._notices import Notices
 from supervisor.frontend._tools import TOOLS, call_tool
 from supervisor.frontend._transport import LineReader, LineWriter
 from supervisor.place import HELLO_LIMIT, Place, differences, parse_hello
-from supervisor.pool import Pool, TaskError
+from supervisor.pool import (
+    ConfigurationRefused,
+    ConfigurationReloaded,
+    Pool,
+    PoolEvent,
+    TaskError,
+)
 
 INSTRUCTIONS = """\
 agent-pool keeps a pool of AI agents, each with a role of its own, ready for tasks. Delegate a \
@@ -67,6 +74,21 @@ class FrontEnd:
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
         )
+        self._notices = Notices(self._server)
+        self._nursery: trio.Nursery | None = None
+
+    def told(self, event: PoolEvent) -> None:
+        """Something has happened in the pool: tell clients what they should know of it."""
+        if self._nursery is None:
+            return
+        match event:
+            case ConfigurationReloaded(agents_changed=True):
+                self._nursery.start_soon(self._notices.tools_changed)
+            case ConfigurationRefused(problems=problems):
+                said = "; ".join(problems)
+                self._nursery.start_soon(
+                    self._notices.complain, f"wrong, so what was there before holds on: {said}"
+                )
 
     async def run(
         self,
@@ -75,19 +97,25 @@ class FrontEnd:
         task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until cancelled; no connection's trouble is another's."""
-        async with trio.open_nursery() as nursery:
-            task_status.started(self)
-            while True:
-                try:
-                    stream = await listener.accept()
-                except trio.ClosedResourceError:
-                    await trio.sleep_forever()  # the door is closed; those inside are served
-                except OSError as error:
-                    if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-                        raise
-                    await trio.sleep(0.1)  # until a descriptor is free again
-                    continue
-                nursery.start_soon(self._serve_safely, stream)
+        try:
+            async with trio.open_nursery() as self._nursery:
+                task_status.started(self)
+                await self._accept(listener, self._nursery)
+        finally:
+            self._nursery = None
+
+    async def _accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
+        while True:
+            try:
+                stream = await listener.accept()
+            except trio.ClosedResourceError:
+                await trio.sleep_forever()  # the door is closed; those inside are served
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                    raise
+                await trio.sleep(0.1)  # until a descriptor is free again
+                continue
+            nursery.start_soon(self._serve_safely, stream)
 
     async def flush(self) -> None:
         """Wait until the answers under way have been written, but not for long."""
@@ -135,13 +163,16 @@ class FrontEnd:
         try:
             await stream.send_all(_json_line(answer))
             writer = LineWriter(stream, lambda message: self._written(number, message))
+            self._notices.connected(number, writer, client)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(writer.abandon_when_cancelled)
-                options = self._server.create_initialization_options()
+                changes = NotificationOptions(tools_changed=True)
+                options = self._server.create_initialization_options(changes)
                 await self._server.run(reader, writer, options)
                 nursery.cancel_scope.cancel()
         finally:
             self.clients -= 1
+            self._notices.gone(number)
             self._unanswered = {one for one in self._unanswered if one[0] != number}
             self._change()
 
@@ -158,6 +189,7 @@ class FrontEnd:
         )
 
     def _read(self, connection: int, message: mcp_types.JSONRPCMessage) -> None:
+        self._notices.read(connection, message)
         if isinstance(message, mcp_types.JSONRPCRequest):
             self._unanswered.add((connection, message.id))
         elif (

@@ -7,9 +7,10 @@ agent's process; an `AgentProcess` is that process and the conversation with it.
 
 from supervisor.pool.config import Config, ConfigError, ConfigFiles
 from supervisor.pool.digests import digest, part, parts
-from supervisor.pool.events import PoolEvent
+from supervisor.pool.events import ConfigurationRefused, ConfigurationReloaded, PoolEvent
 from supervisor.pool.outcome import PoolError, Task, TaskError, TaskResult
 from supervisor.pool.pool import Pool
+from supervisor.pool.reload import Reloaded
 from supervisor.pool.temporary import SPARE, TemporaryFolders, agent_of
 
 __all__ = [
@@ -17,9 +18,12 @@ __all__ = [
     "Config",
     "ConfigError",
     "ConfigFiles",
+    "ConfigurationRefused",
+    "ConfigurationReloaded",
     "Pool",
     "PoolError",
     "PoolEvent",
+    "Reloaded",
     "Task",
     "TaskError",
     "TaskResult",

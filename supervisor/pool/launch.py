@@ -192,7 +192,8 @@ def role(definition: AgentDefinition, config: Config, root: Path, trusted: bool)
         extra_arguments=said.extra_arguments,
         trusted=trusted,
     )
-    place = (said.working_directory, said.environment)
+    mode = permission_mode(made, said.permission_mode)
+    place = (said.working_directory, said.environment, said.command, mode)
     facts = {one: getattr(made, one) for one in _DECIDING} | {"place": place}
     text = json.dumps(facts, sort_keys=True)
     return replace(made, digest=hashlib.sha256(text.encode()).hexdigest())

@@ -9,9 +9,7 @@ from typing import Any
 
 import trio
 
-from supervisor.agents import (
-    Folders,
-)
+from supervisor.agents import Folders
 from supervisor.ledger import By, Stats, TaskFilter, TaskRecord
 from supervisor.logs import OnLine
 from supervisor.place import TAG
@@ -19,6 +17,7 @@ from supervisor.pool.agent import Agent, Limits, Ready, Seat
 from supervisor.pool.agent_tree import AgentTree
 from supervisor.pool.book import TaskBook, WaitMode, unknown_task_error
 from supervisor.pool.boot import Launch, Profile, Yard, conversing
+from supervisor.pool.branch import Post
 from supervisor.pool.budget import Budget
 from supervisor.pool.config import (
     AgentTable,
@@ -36,9 +35,11 @@ from supervisor.pool.refusals import (
     check_text,
     config_error,
     deadline_error,
+    removed_error,
     spent_error,
     stopping_error,
 )
+from supervisor.pool.reload import Reloaded, Reloader
 from supervisor.pool.report import add_memory, agent_row, orphan_row, tree_rows
 from supervisor.pool.roles import Roles
 from supervisor.pool.spares import SpareKeeper
@@ -96,7 +97,9 @@ class Pool:
         self._in_force = ConfigInForce(files, self._environ)
         self._roles = Roles(root, self._environ, folders, lambda: self.config)
         self.define = self._roles.define
-        """An agent's role as its files and pool.toml say now; raises PoolError."""
+        """An agent's role as its files and pool.toml say; raises PoolError."""
+        self.on_reload: Callable[[], None] = lambda: None
+        """Called when other settings hold than before, with those in `config`."""
         self._agents: dict[str, Agent] = {}
         self._workers: dict[Seat, Worker] = {}
         self._book = TaskBook()
@@ -111,7 +114,7 @@ class Pool:
             host=self._host,
             clis=self._roles.clis,
             mark=f"{mark}.{uuid.uuid4().hex[:8]}",
-            starting=trio.Semaphore(self.config.pool.spawn_limit or os.cpu_count() or 1),
+            starting=trio.CapacityLimiter(self._spawn_limit),
             emit=self._tell,
             admit=self._budget.admit,
             left=self._budget.left,
@@ -126,12 +129,19 @@ class Pool:
             emit,
         )
         self._budget.end_spare = self._spares.end_one
+        self._yard = yard
         self._around = Surroundings(
-            self.define, self._launch, self.settings, yard, self._spares.take, self._keep_session
+            self._roles.serving,
+            self._launch,
+            self.settings,
+            yard,
+            self._spares.take,
+            self._keep_session,
         )
         self._governor = MemoryGovernor(self._watched, self._host, self._budget, emit)
         self._tree = AgentTree(lambda: self.config, self._agents, self._work, emit)
         self._know_members()
+        self._reloader = Reloader(self._in_force, self._roles, self._follow, emit)
 
     # configuration
 
@@ -148,9 +158,15 @@ class Pool:
     @property
     def warnings(self) -> list[str]:
         """What of the configuration is left out, and what names no agent."""
-        defined = {entry.name for entry in self._roles.all()}
         loaded = self._in_force.loaded
-        return list(map(str, (*loaded.warnings, *loaded.undefined(defined))))
+        return list(map(str, (*loaded.warnings, *loaded.undefined(self._roles.names))))
+
+    @property
+    def refused(self) -> list[str]:
+        """What is wrong with files that have been changed: what they said before goes on."""
+        broken = self._roles.refused.values()
+        findings = [str(f) for one in broken for f in one.findings if f.is_error]
+        return [*map(str, self._in_force.refused), *dict.fromkeys(findings)]
 
     @property
     def problem(self) -> str | None:
@@ -161,14 +177,65 @@ class Pool:
         """What is configured for the agent `name`."""
         return self.config.agent(name)
 
-    def _check_config(self) -> None:
-        """Degraded: try again if a file has changed, refuse the call otherwise."""
-        if self._in_force.try_again():
-            self._know_members()
-            if self._watchers is not None:
-                self._watchers.start_soon(self._tree.add_groups)
-        if self._in_force.error is not None:
-            raise PoolError(config_error(self._in_force.error))
+    async def reload(self, why: str) -> Reloaded:
+        """Read all files now, and have what is right of them hold; `why` is for the log."""
+        return await self._reloader.now(why)
+
+    @property
+    def last_reload(self) -> Reloaded:
+        """What came of the last reload by which something changed."""
+        return self._reloader.last
+
+    async def _follow(self) -> None:
+        """Go by the configuration and the definitions that are in force now."""
+        leaving = self._roles.leaving
+        for agent in self._agents.values():
+            was_removed, agent.is_removed = agent.is_removed, agent.defined_as in leaving
+            if agent.is_removed and not was_removed and self._watchers is not None:
+                self._watchers.start_soon(self._see_off, agent)
+        for name in leaving - {agent.defined_as for agent in self._agents.values()}:
+            self._roles.has_left(name)
+        self._know_members()
+        for agent in self._agents.values():
+            agent.resize()
+        await self._tree.follow()
+        for agent in self._agents.values():
+            agent.poke()
+        for agent, seat, _ in self._running():
+            if seat.process is not None:
+                seat.process.limit_memory(self.settings(agent.defined_as).hard_ceiling)
+        self._yard.starting.total_tokens = self._spawn_limit
+        self._spares.poke()
+        self.on_reload()
+
+    @property
+    def _spawn_limit(self) -> int:
+        return self.config.pool.spawn_limit or os.cpu_count() or 1
+
+    async def _see_off(self, agent: Agent) -> None:
+        """Have an agent that was removed go, once all that it had accepted has been served."""
+        while agent.is_removed and (agent.callers or self._tasks_of(agent)):
+            for task in self._tasks_of(agent):
+                await task.settled.wait()
+            await trio.lowlevel.checkpoint()
+        if not agent.is_removed:  # it is there again
+            return
+        agent.is_served_out = True
+        posts = self._tree.posts_of(agent)
+        await self._tree.follow()
+        for post in posts:
+            await post.worker.wait_value(None)
+        agent.is_served_out = False
+        if agent.defined_as not in self._roles.leaving:
+            await self._tree.follow()
+            return
+        agent.answer_warmups(removed_error(agent.name))
+        self._agents.pop(agent.name, None)
+        if agent.defined_as not in {other.defined_as for other in self._agents.values()}:
+            self._roles.has_left(agent.defined_as)
+
+    def _tasks_of(self, agent: Agent) -> list[Task]:
+        return [task for task in self._book.open() if task.mailbox == agent.name]
 
     # running
 
@@ -185,6 +252,8 @@ class Pool:
                     ChildSpec("task watch", self._watch_tasks),
                     ChildSpec("memory governor", self._governor.run),
                     ChildSpec("spare keeper", self._spares.run),
+                    ChildSpec("definition watcher", self._reloader.run),
+                    ChildSpec("tree keeper", self._tree.tidy),
                 ],
             )
             await services.run(task_status=task_status)
@@ -197,6 +266,9 @@ class Pool:
             async with trio.open_nursery() as self._watchers:
                 for task in self._book.open():
                     self._watchers.start_soon(self._watch, self._agents[task.mailbox], task)
+                for agent in self._agents.values():
+                    if agent.is_removed:
+                        self._watchers.start_soon(self._see_off, agent)
                 task_status.started()
                 await trio.sleep_forever()
         finally:
@@ -247,8 +319,8 @@ class Pool:
         Raises:
             PoolError: it is not accepted; nothing has happened then.
         """
-        self._check_call()
         check_text(text)
+        await self._check_call()
         self.define(name)
         if conversation is not None:
             check_name(conversation)
@@ -427,7 +499,7 @@ class Pool:
         Raises:
             PoolError: there will be none.
         """
-        self._check_call()
+        await self._check_call()
         self.define(name)
         agent = await self._agent(name)
         if agent.ready is not None:
@@ -450,7 +522,7 @@ class Pool:
         Raises:
             PoolError: there is no such agent.
         """
-        self._check_call()
+        await self._check_call()
         if conversation is not None:
             await self._journal.keep_session(name, conversation, None)
         agent = self._agents.get(name if conversation is None else f"{name}@{conversation}")
@@ -462,9 +534,11 @@ class Pool:
         workers = [self._workers[seat] for seat in agent.seats if seat in self._workers]
         if agent.down is not None or len(workers) < len(agent.seats):
             await self._bring_back(agent)
+        still = set(self._workers.values())  # what has ended with its group is reset already
         async with trio.open_nursery() as nursery:
             for worker in workers:
-                nursery.start_soon(worker.reset)
+                if worker in still:
+                    nursery.start_soon(worker.reset)
         return {"agent": name, "was": was, "pid": pid}
 
     async def agents(self) -> list[dict[str, Any]]:
@@ -473,7 +547,7 @@ class Pool:
         Raises:
             PoolError: the pool is degraded.
         """
-        self._check_call()
+        await self._check_call()
         entries = self._roles.all()
         defined = {entry.name for entry in entries}
         rows = [agent_row(entry, self._agents) for entry in entries]
@@ -532,17 +606,22 @@ class Pool:
         return wanted
 
     def _undefined(self, defined: set[str]) -> list[Agent]:
-        """Agents that have a process, and no definition any more."""
+        """Agents that have a process, or tasks, and no definition any more."""
         return [
             agent
             for name, agent in self._agents.items()
-            if agent.ready and agent.conversation is None and name not in defined
+            if (agent.ready or agent.is_removed)
+            and agent.conversation is None
+            and name not in defined
         ]
 
     # inside
 
-    def _check_call(self) -> None:
-        self._check_config()
+    async def _check_call(self) -> None:
+        # Not by the watch alone: whoever has changed a file, and calls, means what it says now.
+        await self._reloader.current()
+        if self._in_force.error is not None:
+            raise PoolError(config_error(self._in_force.error))
         if self._stopping:
             raise PoolError(stopping_error())
 
@@ -554,9 +633,8 @@ class Pool:
     def _know_members(self) -> None:
         """The members of groups are supervised from the start, whether they are used or not."""
         for name, table in self.config.agents.items():
-            if table.supervisor:
-                agent = self._known(name)
-                agent.is_supervised = True
+            if table.supervisor and name in self._roles.names:
+                self._known(name).is_supervised = True
 
     def _known(self, name: str, conversation: str | None = None) -> Agent:
         """The pool's record of an agent, or of a conversation with it; made where there is none."""
@@ -596,14 +674,34 @@ class Pool:
         with trio.CancelScope(shield=True):
             await self._tree.bring_back(agent)
 
-    def _work(self, agent: Agent, seat: Seat) -> StartFunction:
+    def _work(self, post: Post) -> StartFunction:
+        agent, seat = post.agent, post.seat
+
         async def work(*, task_status: ChildStatus) -> None:
-            agent.come_up(seat)
-            worker = self._workers[seat] = Worker(agent, seat, self._around)
             try:
-                await worker.run(task_status=task_status)
+                seat.turn.acquire_nowait()
+            except trio.WouldBlock:  # the worker before it lets go first
+                task_status.started()
+                await seat.turn.acquire()
+                await serve()
+            else:
+                await serve(task_status)
+            await trio.sleep_forever()  # until its supervisor takes it away
+
+        async def serve(started: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
+            try:
+                if post.is_leaving:  # its supervisor has started it again meanwhile
+                    started.started()
+                    return
+                agent.come_up(seat)
+                worker = Worker(agent, seat, self._around)
+                self._workers[seat] = worker
+                post.worker.value = worker
+                await worker.run(task_status=started)
             finally:
-                del self._workers[seat]
+                self._workers.pop(seat, None)
+                post.worker.value = None
+                seat.turn.release()
 
         return work
 

@@ -38,7 +38,7 @@ def agent_row(entry: AgentDefinition | BrokenDefinition, agents: Mapping[str, Ag
 def orphan_row(agent: Agent, agents: Mapping[str, Agent]) -> Row:
     """A process that still runs, though the definition of its agent has been taken away."""
     gone = BrokenDefinition(agent.name, Path(), "project", ())
-    error = "its definition is gone; reset ends its process"
+    error = "its definition is gone; it goes once what it has accepted is served"
     return agent_row(gone, agents) | {"state": agent.state, "source": "", "error": error}
 
 

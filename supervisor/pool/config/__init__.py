@@ -5,6 +5,7 @@ built-in `config/pool.toml`, which holds every key, comes last. Every finding na
 line, key and value, and what is allowed. `ConfigFiles` knows the places, `Config` is what holds.
 """
 
+from supervisor.pool.config.changes import changes_between
 from supervisor.pool.config.files import ConfigFiles, Loaded
 from supervisor.pool.config.in_force import ConfigInForce
 from supervisor.pool.config.merge import Origin
@@ -39,6 +40,7 @@ __all__ = [
     "PoolTable",
     "Problem",
     "SupervisorTable",
+    "changes_between",
     "parse_duration",
     "parse_size",
     "task_timeout_s",
