@@ -254,6 +254,8 @@ def _show_agents(result: Result, given: argparse.Namespace) -> int:
                 " ".join(about.split()),
             )
         )
+    for one in [] if given.json else result["structuredContent"]["refused"]:
+        _say(harmless(f"wrong, so what was there before holds on: {one}", sys.stderr))
     return _show_table(rows, result, given)
 
 

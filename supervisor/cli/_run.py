@@ -34,7 +34,7 @@ FIRST_CLIENT_S = 10.0
 """How long a pool that lingers waits for the client that started it."""
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""The signals that end a pool in order; but for SIGHUP where no terminal has gone with it."""
+"""The signals that end a pool in order; SIGHUP has a daemon reload instead."""
 
 
 _LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
@@ -104,6 +104,7 @@ class _Program:
         self._stop = trio.Event()
         self._unguarded = trio.Event()
         self._reloads: trio.Nursery | None = None
+        self._had_terminal = _has_terminal()
         self._why = ""
 
     async def main(self) -> int:
@@ -198,10 +199,19 @@ class _Program:
                 if reaper.lost():
                     self._unguarded.set()
                     self._end("its reaper was killed")
-                if number == signal.SIGHUP and _is_daemon() and self._reloads is not None:
+                if number == signal.SIGHUP and self._is_asked_to_reload():
+                    assert self._reloads is not None
                     self._reloads.start_soon(self._pool.reload, "SIGHUP")
                     continue
                 self._end(signal.Signals(number).name)
+
+    def _is_asked_to_reload(self) -> bool:
+        """Whether SIGHUP means what it means to a daemon: nothing that we run in has gone.
+
+        In a session that is somebody else's, a shell's, it means the end, as for every program.
+        """
+        terminal_has_gone = self._had_terminal and not _has_terminal()
+        return self._reloads is not None and _leads_session() and not terminal_has_gone
 
     async def _await_guardians_end(self) -> None:
         # Where there is a guardian, there is no parent-death signal.
@@ -291,14 +301,14 @@ def _rotation(logs: LogsTable) -> Rotation:
     return Rotation(logs.max_size, logs.max_age, logs.keep, logs.total // 2, compress=logs.compress)
 
 
-def _is_daemon() -> bool:
-    """Whether SIGHUP asks for a reload, as daemons have it: no terminal of ours has gone.
-
-    There is one, and it is there still; or this program was started without one, in a session of
-    its own: by a relay, or by a manager of services.
-    """
+def _has_terminal() -> bool:
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
     except OSError:
-        return os.getsid(0) in (os.getpid(), reaper.above())
+        return False
     return True
+
+
+def _leads_session() -> bool:
+    """Whether a session is this program's own: a relay, a manager of services began it."""
+    return os.getsid(0) in (os.getpid(), reaper.above())

@@ -247,8 +247,8 @@ async def list_agents(pool: Pool, arguments: NoArguments, context: Context) -> A
 
 async def reload(pool: Pool, arguments: NoArguments, context: Context) -> Answer:
     """Read all files of the configuration again."""
-    before = pool.last_reload
     found = await pool.reload(f"{CLIENT.get().name} asked for it")
+    before = pool.last_reload
     record = ReloadRecord(
         changed=list(found.changed),
         refused=list(found.refused),

@@ -27,6 +27,7 @@ from supervisor.pool.config import (
     task_timeout_s,
 )
 from supervisor.pool.conversations import check_name, forgettable, make_room
+from supervisor.pool.departures import Departures
 from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued, WorkerStarted
 from supervisor.pool.journal import Journal, revived
 from supervisor.pool.memory import MemoryGovernor, Watched
@@ -35,7 +36,6 @@ from supervisor.pool.refusals import (
     check_text,
     config_error,
     deadline_error,
-    removed_error,
     spent_error,
     stopping_error,
 )
@@ -141,6 +141,7 @@ class Pool:
         self._governor = MemoryGovernor(self._watched, self._host, self._budget, emit)
         self._tree = AgentTree(lambda: self.config, self._agents, self._work, emit)
         self._know_members()
+        self._departures = Departures(self._agents, self._roles, self._tree, self._book)
         self._reloader = Reloader(self._in_force, self._roles, self._follow, emit)
 
     # configuration
@@ -188,13 +189,7 @@ class Pool:
 
     async def _follow(self) -> None:
         """Go by the configuration and the definitions that are in force now."""
-        leaving = self._roles.leaving
-        for agent in self._agents.values():
-            was_removed, agent.is_removed = agent.is_removed, agent.defined_as in leaving
-            if agent.is_removed and not was_removed and self._watchers is not None:
-                self._watchers.start_soon(self._see_off, agent)
-        for name in leaving - {agent.defined_as for agent in self._agents.values()}:
-            self._roles.has_left(name)
+        self._departures.look()
         self._know_members()
         for agent in self._agents.values():
             agent.resize()
@@ -211,31 +206,6 @@ class Pool:
     @property
     def _spawn_limit(self) -> int:
         return self.config.pool.spawn_limit or os.cpu_count() or 1
-
-    async def _see_off(self, agent: Agent) -> None:
-        """Have an agent that was removed go, once all that it had accepted has been served."""
-        while agent.is_removed and (agent.callers or self._tasks_of(agent)):
-            for task in self._tasks_of(agent):
-                await task.settled.wait()
-            await trio.lowlevel.checkpoint()
-        if not agent.is_removed:  # it is there again
-            return
-        agent.is_served_out = True
-        posts = self._tree.posts_of(agent)
-        await self._tree.follow()
-        for post in posts:
-            await post.worker.wait_value(None)
-        agent.is_served_out = False
-        if agent.defined_as not in self._roles.leaving:
-            await self._tree.follow()
-            return
-        agent.answer_warmups(removed_error(agent.name))
-        self._agents.pop(agent.name, None)
-        if agent.defined_as not in {other.defined_as for other in self._agents.values()}:
-            self._roles.has_left(agent.defined_as)
-
-    def _tasks_of(self, agent: Agent) -> list[Task]:
-        return [task for task in self._book.open() if task.mailbox == agent.name]
 
     # running
 
@@ -254,6 +224,7 @@ class Pool:
                     ChildSpec("spare keeper", self._spares.run),
                     ChildSpec("definition watcher", self._reloader.run),
                     ChildSpec("tree keeper", self._tree.tidy),
+                    ChildSpec("departures", self._departures.run),
                 ],
             )
             await services.run(task_status=task_status)
@@ -266,9 +237,6 @@ class Pool:
             async with trio.open_nursery() as self._watchers:
                 for task in self._book.open():
                     self._watchers.start_soon(self._watch, self._agents[task.mailbox], task)
-                for agent in self._agents.values():
-                    if agent.is_removed:
-                        self._watchers.start_soon(self._see_off, agent)
                 task_status.started()
                 await trio.sleep_forever()
         finally:
@@ -550,7 +518,8 @@ class Pool:
         await self._check_call()
         entries = self._roles.all()
         defined = {entry.name for entry in entries}
-        rows = [agent_row(entry, self._agents) for entry in entries]
+        refused = self._roles.refused
+        rows = [agent_row(one, self._agents, refused.get(one.name)) for one in entries]
         rows += [orphan_row(agent, self._agents) for agent in self._undefined(defined)]
         add_memory(
             rows,

@@ -9,7 +9,7 @@ Who writes a file is let finish: files are read when they have not changed for a
 
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -25,6 +25,10 @@ SETTLE_S = 0.1
 
 SETTLE_LIMIT_S = 2.0
 """Seconds after which they are read all the same."""
+
+
+NOTICED = "a file was changed"
+"""Why there was a reload that nobody has asked for."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +91,17 @@ class Reloader:
         async with self._turn:
             if not self._is_unchanged():
                 await self._settle()
-                await self._reload("a file was changed")
+                await self._reload(NOTICED)
 
     async def now(self, why: str) -> Reloaded:
         """Read all files now, whether one has changed or not."""
+        before = self.last
         async with self._turn:
-            return await self._reload(why)
+            found = await self._reload(why)
+        if self.last is before or found.changed:
+            return found
+        # The watch was faster: what it found came of the same edit.
+        return replace(found, changed=self.last.changed)
 
     def _is_unchanged(self) -> bool:
         return self._in_force.is_unchanged() and self._roles.is_unchanged()
@@ -116,8 +125,8 @@ class Reloader:
         with trio.CancelScope(shield=True):
             config, agents = self._in_force.config, self._agents()
             was_degraded = self._in_force.error is not None
-            self._in_force.read_again()
             self._roles.read_again()
+            self._in_force.read_again(self._roles.not_startable)
             now, agents_now = self._in_force.config, self._agents()
             differences = changes_between(config, now)
             if was_degraded and self._in_force.error is None:
@@ -132,12 +141,14 @@ class Reloader:
         return {entry.name: entry for entry in self._roles.all()}
 
     def _tell(self, why: str, found: Reloaded, agents_changed: bool) -> None:
-        mended = bool(self._refused) and not found.refused
-        if found.changed or mended:
-            self.last = found
-            changed = found.changed or ("what was refused has been mended",)
+        mended = set(self._refused) - set(found.refused)
+        changed = found.changed or (("what was wrong has been mended",) if mended else ())
+        if changed:
+            self.last = replace(found, changed=changed)
+        asked = why != NOTICED
+        if changed or (asked and not found.refused):
             self._emit(ConfigurationReloaded("", why, changed, found.needs_restart, agents_changed))
-        if found.refused and found.refused != self._refused:
+        if found.refused and (asked or found.refused != self._refused):
             self._emit(ConfigurationRefused("", why, found.refused))
         self._refused = found.refused
 

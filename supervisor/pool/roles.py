@@ -13,7 +13,7 @@ from supervisor.agents import (
     canonical,
 )
 from supervisor.pool.boot import Launch, launch_of
-from supervisor.pool.config import Config
+from supervisor.pool.config import Config, Loaded, Problem
 from supervisor.pool.launch import (
     CliFinder,
     Role,
@@ -24,6 +24,7 @@ from supervisor.pool.launch import (
 )
 from supervisor.pool.outcome import PoolError
 from supervisor.pool.refusals import broken_error, removed_error, unknown_error
+from supervisor.pool.startable import not_startable
 from supervisor.pool.trust import is_trusted
 
 
@@ -126,6 +127,10 @@ class Roles:
     def _sound(self) -> dict[str, AgentDefinition]:
         entries = self._entries.items()
         return {name: entry for name, entry in entries if isinstance(entry, AgentDefinition)}
+
+    def not_startable(self, loaded: Loaded) -> list[Problem]:
+        """What no process could be started with, if a configuration held."""
+        return list(not_startable(loaded, self.names, self._root, self.clis))
 
     # roles
 

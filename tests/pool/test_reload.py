@@ -38,6 +38,10 @@ async def warm(client: Client, agent: str) -> int:
     return pid
 
 
+def pid_in(row: dict[str, Any] | None) -> int | None:
+    return None if row is None else row["pid"]
+
+
 def logged(project: Project, event: str) -> list[dict[str, Any]]:
     return [line for line in project.log_lines() if line["event"] == event]
 
@@ -77,7 +81,9 @@ async def test_an_idle_process_is_replaced_as_soon_as_its_prompt_is_another(
     async with project.connect() as client:
         old, other = await warm(client, "one"), await warm(client, "two")
         project.write_agent("one", "You are SOMEBODY ELSE.", "tools: Bash")
-        await until_row(client, "one", lambda row: bool(row) and row["pid"] not in (None, old))
+        await until_row(
+            client, "one", lambda row: row is not None and row["pid"] not in (None, old)
+        )
 
         assert await say(client, "one", "[[system]]") == "You are SOMEBODY ELSE."
         assert (await client.agent("two"))["pid"] == other
@@ -105,7 +111,7 @@ async def test_a_wrong_edit_leaves_its_agent_as_it_was_and_says_so(project: Proj
         await until(lambda: logged(project, "configuration_refused"), "it is refused")
 
         listed = (await client.call("list"))["structuredContent"]
-        assert f"{path.resolve()}:4" in listed["refused"][0]
+        assert f"{path.resolve()}:5: tools" in listed["refused"][0]
         assert await say(client, "one", "[[system]]") == "You are ONE."
         assert (await client.agent("one"))["pid"] == pid
         messages = [n for n in client.notifications if n["method"] == "notifications/message"]
@@ -221,7 +227,7 @@ async def test_a_pool_toml_that_is_deleted_leaves_the_defaults(project: Project)
         await warm(client, "one")
         assert len((await client.agent("one"))["workers"]) == 3
         path.unlink()
-        await until_row(client, "one", lambda row: bool(row) and len(row["workers"]) == 1)
+        await until_row(client, "one", lambda row: row is not None and len(row["workers"]) == 1)
         assert await say(client, "one") == "done"
 
 
@@ -261,7 +267,7 @@ async def test_a_process_that_is_to_be_there_always_is_started_at_once(project: 
         assert await say(client, "one") == "done"
         await client.call("reset", agent="one")
         project.write_config("[agents.one]\nmin_replicas = 1\n")
-        await until_row(client, "one", lambda row: bool(row) and row["pid"] is not None)
+        await until_row(client, "one", lambda row: row is not None and row["pid"] is not None)
 
 
 async def test_the_level_of_the_log_is_another_at_once(project: Project) -> None:
@@ -277,7 +283,9 @@ async def test_a_permission_mode_of_pool_toml_replaces_processes(project: Projec
     async with project.connect() as client:
         old = await warm(client, "one")
         project.write_config('[agents.one]\npermission_mode = "plan"\n')
-        await until_row(client, "one", lambda row: bool(row) and row["pid"] not in (None, old))
+        await until_row(
+            client, "one", lambda row: row is not None and row["pid"] not in (None, old)
+        )
 
 
 async def test_what_a_project_may_not_say_is_left_out_at_a_reload_as_well(
@@ -328,7 +336,7 @@ async def test_a_changed_supervisor_is_a_new_one_for_those_that_are_down(
     )
     async with project.connect() as client:
         os.kill(await warm(client, "one"), 9)
-        await until_row(client, "two", lambda row: bool(row) and row["state"] == "down")
+        await until_row(client, "two", lambda row: row is not None and row["state"] == "down")
         project.write_config(
             '[supervisors.team]\nintensity = 9\ncool_down = "1h"\n'
             '[agents.one]\nsupervisor = "team"\n[agents.two]\nsupervisor = "team"\n'

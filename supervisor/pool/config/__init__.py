@@ -9,7 +9,7 @@ from supervisor.pool.config.changes import changes_between
 from supervisor.pool.config.files import ConfigFiles, Loaded
 from supervisor.pool.config.in_force import ConfigInForce
 from supervisor.pool.config.merge import Origin
-from supervisor.pool.config.problems import ConfigError, Problem
+from supervisor.pool.config.problems import ConfigError, Problem, dotted
 from supervisor.pool.config.quantities import parse_duration, parse_size
 from supervisor.pool.config.tables import (
     AgentTable,
@@ -41,6 +41,7 @@ __all__ = [
     "Problem",
     "SupervisorTable",
     "changes_between",
+    "dotted",
     "parse_duration",
     "parse_size",
     "task_timeout_s",

@@ -1,12 +1,16 @@
 """The configuration that a pool goes by: the last one that was right."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from supervisor.pool.config.files import ConfigFiles, Loaded
 from supervisor.pool.config.problems import ConfigError, Problem
 from supervisor.pool.config.tables import Config
 from supervisor.pool.config.variables import task_timeout_s
 from supervisor.pool.trust import is_trusted
+
+Check = Callable[[Loaded], Iterable[Problem]]
+"""Finds what is wrong with a configuration that can be read."""
 
 
 class ConfigInForce:
@@ -47,9 +51,23 @@ class ConfigInForce:
         """Whether the files are as they were when they were read last."""
         return self._files.signature() == self._signature
 
-    def read_again(self) -> None:
-        """Read the files; what is right is in force from now on, what is wrong is noted."""
-        self.loaded = self._read(None if self.error else self.loaded)
+    def read_again(self, check: Check = lambda _: ()) -> None:
+        """Read the files; what is right is in force from now on, what is wrong is noted.
+
+        `check` finds what else is wrong with a configuration. Only what is so since this reading
+        is held against it: what the pool has lived with so far keeps nothing else from changing.
+        """
+        before = self.loaded
+        self.loaded = self._read(None if self.error else before)
+        if self.loaded is before or self.error is not None:
+            return
+        known = {(one.key, one.message) for one in check(before)}
+        new = [one for one in check(self.loaded) if (one.key, one.message) not in known]
+        if new:
+            # It is no file of ours that has to change, so nothing tells when it has.
+            advice = "; then run agent-pool reload"
+            self.refused = tuple(replace(one, message=one.message + advice) for one in new)
+            self.loaded = before
 
     def _read(self, before: Loaded | None) -> Loaded:
         self._signature = self._files.signature()
