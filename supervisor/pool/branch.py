@@ -1,6 +1,6 @@
 """One supervisor in the agents' part of the tree, and the places of workers in it."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -9,7 +9,10 @@ from trio_util import AsyncValue
 
 from supervisor.pool.agent import Agent, Seat
 from supervisor.pool.config import SupervisorTable
-from supervisor.tree import Supervisor
+from supervisor.tree import ChildStatus, StartFunction, Supervisor
+
+Status = trio.TaskStatus[object]
+"""Told once a worker has started."""
 
 
 class Leaver(Protocol):
@@ -40,6 +43,34 @@ class Post:
         """Whether it is the same place, and supervised in the same way."""
         mine = (self.seat, self.restart, self.significant)
         return mine == (other.seat, other.restart, other.significant)
+
+
+def taking_turns(post: Post, serve: Callable[[Status], Awaitable[None]]) -> StartFunction:
+    """The life of the worker of a post: `serve`, while it has the seat.
+
+    A seat that another post has is waited for; a seat that has been let go, since `serve` has
+    returned, is another post's to take, and this one waits for its supervisor to take it away.
+    """
+
+    async def live(*, task_status: ChildStatus) -> None:
+        status: Status = task_status
+        try:
+            post.seat.turn.acquire_nowait()
+        except trio.WouldBlock:
+            task_status.started()
+            status = trio.TASK_STATUS_IGNORED
+            await post.seat.turn.acquire()
+        try:
+            if post.is_leaving:  # its supervisor has started it again meanwhile
+                status.started()
+            else:
+                await serve(status)
+        finally:
+            post.worker.value = None
+            post.seat.turn.release()
+        await trio.sleep_forever()
+
+    return live
 
 
 @dataclass(frozen=True)

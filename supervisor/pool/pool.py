@@ -17,7 +17,7 @@ from supervisor.pool.agent import Agent, Limits, Ready, Seat
 from supervisor.pool.agent_tree import AgentTree
 from supervisor.pool.book import TaskBook, WaitMode, unknown_task_error
 from supervisor.pool.boot import Launch, Profile, Yard, conversing
-from supervisor.pool.branch import Post
+from supervisor.pool.branch import Post, taking_turns
 from supervisor.pool.budget import Budget
 from supervisor.pool.config import (
     AgentTable,
@@ -646,33 +646,15 @@ class Pool:
     def _work(self, post: Post) -> StartFunction:
         agent, seat = post.agent, post.seat
 
-        async def work(*, task_status: ChildStatus) -> None:
+        async def serve(status: trio.TaskStatus[object]) -> None:
+            agent.come_up(seat)
+            post.worker.value = worker = self._workers[seat] = Worker(agent, seat, self._around)
             try:
-                seat.turn.acquire_nowait()
-            except trio.WouldBlock:  # the worker before it lets go first
-                task_status.started()
-                await seat.turn.acquire()
-                await serve()
-            else:
-                await serve(task_status)
-            await trio.sleep_forever()  # until its supervisor takes it away
-
-        async def serve(started: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
-            try:
-                if post.is_leaving:  # its supervisor has started it again meanwhile
-                    started.started()
-                    return
-                agent.come_up(seat)
-                worker = Worker(agent, seat, self._around)
-                self._workers[seat] = worker
-                post.worker.value = worker
-                await worker.run(task_status=started)
+                await worker.run(task_status=status)
             finally:
-                self._workers.pop(seat, None)
-                post.worker.value = None
-                seat.turn.release()
+                del self._workers[seat]
 
-        return work
+        return taking_turns(post, serve)
 
     async def _watch(self, agent: Agent, task: Task) -> None:
         with trio.move_on_at(task.deadline):
