@@ -203,6 +203,34 @@ async def test_clients_are_told_when_there_are_other_agents(project: Project) ->
         )  # fmt: skip
 
 
+async def test_a_client_that_wants_no_errors_hears_of_none(project: Project) -> None:
+    async with project.connect() as client:
+        await client.request("logging/setLevel", {"level": "emergency"})
+        await warm(client, "one")
+        project.write_agent("one", "You are WRONG.", "tools: [Bash")
+        await until(lambda: logged(project, "configuration_refused"), "it is refused")
+        project.write_agent("three")
+        await until(
+            lambda: any("list_changed" in one["method"] for one in client.notifications),
+            "a later notification",
+        )
+        assert "notifications/message" not in [one["method"] for one in client.notifications]
+
+
+async def test_a_skill_that_becomes_wrong_leaves_its_agents_as_they_were(project: Project) -> None:
+    skill = project.folder / ".claude" / "skills" / "plain" / "SKILL.md"
+    skill.parent.mkdir(parents=True)
+    skill.write_text("---\nname: plain\ndescription: Plain words.\n---\nUse plain words.\n")
+    project.write_agent("one", "You are ONE.", "tools: Bash", "skills: [plain]")
+    async with project.connect() as client:
+        before = await say(client, "one", "[[system]]")
+        assert "Use plain words." in before
+        skill.write_text("---\nname: plain\ndescription: It is never closed.\n")
+        assert await say(client, "one", "[[system]]") == before
+        skill.write_text("---\nname: plain\ndescription: Plain words.\n---\nUse short words.\n")
+        assert "Use short words." in await say(client, "one", "[[system]]")
+
+
 # pool.toml
 
 
@@ -277,6 +305,29 @@ async def test_the_level_of_the_log_is_another_at_once(project: Project) -> None
         project.write_config('[logs]\nlevel = "debug"\n')
         await say(client, "one")
         assert len(logged(project, "task_queued")) == 1
+
+
+async def test_what_could_not_be_started_is_refused_by_its_place(project: Project) -> None:
+    async with project.connect() as client:
+        await say(client, "one")
+        path = project.write_config('[agents.one]\nworking_directory = "nowhere"\n')
+        assert await say(client, "one") == "done"
+        (line,) = (await client.call("list"))["structuredContent"]["refused"]
+        assert line.startswith(f"{path}:2: agents.one.working_directory: ")
+        (project.folder / "nowhere").mkdir()
+        assert (await project.run("reload")).returncode == 0
+        assert (await client.call("list"))["structuredContent"]["refused"] == []
+
+
+async def test_another_place_for_the_state_needs_a_new_pool_and_says_so(project: Project) -> None:
+    async with project.connect() as client:
+        await say(client, "one")
+        place = project.place
+        project.write_config(f'[pool]\nstate_folder = "{project.home}/elsewhere"\n')
+        record = (await client.call("reload"))["structuredContent"]
+        assert "agent-pool stop" in record["needs_restart"][0]
+        assert place.holder() is not None
+        project.write_config("")
 
 
 async def test_a_permission_mode_of_pool_toml_replaces_processes(project: Project) -> None:

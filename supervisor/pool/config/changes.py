@@ -12,8 +12,8 @@ from supervisor.pool.config.tables import NAMED, Config
 def changes_between(before: Config, after: Config) -> list[str]:
     """One line a key whose value is another: `pool.linger: 60.0 → 5.0`.
 
-    Durations are in seconds, sizes in bytes. Of an agent's table only what it says itself is told:
-    the rest is told of the defaults.
+    Durations are in seconds, sizes in bytes. Of the table of an agent or a group only what differs
+    from the defaults is told there: the rest is told of those.
     """
     old, new = dict(_values(before)), dict(_values(after))
     return [
@@ -38,7 +38,13 @@ def _values(config: Config) -> Iterator[tuple[tuple[str, ...], Any]]:
         for name, one in getattr(config, table).items():
             # That there is such a table is something, whatever it says.
             yield (table, name), {}
-            yield from _flat((table, name), one, one.model_fields_set)
+            default = getattr(config.defaults, table.removesuffix("s"))
+            yield from _flat((table, name), one, _own(one, default))
+
+
+def _own(table: BaseModel, default: BaseModel) -> set[str]:
+    keys = type(table).model_fields
+    return {key for key in keys if getattr(table, key) != getattr(default, key, "")}
 
 
 def _flat(
