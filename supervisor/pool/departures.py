@@ -9,6 +9,9 @@ from supervisor.pool.outcome import Task
 from supervisor.pool.refusals import removed_error
 from supervisor.pool.roles import Roles
 
+CALLS_END_S = 0.05
+"""Seconds after which it is looked again whether a call has queued a task after all."""
+
 
 class Departures:
     """Sees agents off. `run` is a service of the pool's tree."""
@@ -49,7 +52,7 @@ class Departures:
         while agent.is_removed and (agent.callers or self._tasks_of(agent)):
             for task in self._tasks_of(agent):
                 await task.settled.wait()
-            await trio.lowlevel.checkpoint()
+            await trio.sleep(CALLS_END_S)
         if not agent.is_removed:  # its file is there again
             return
         agent.is_served_out = True

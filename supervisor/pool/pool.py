@@ -189,6 +189,8 @@ class Pool:
 
     async def _follow(self) -> None:
         """Go by the configuration and the definitions that are in force now."""
+        if self._stopping:
+            return
         self._departures.look()
         self._know_members()
         for agent in self._agents.values():
@@ -589,10 +591,10 @@ class Pool:
     async def _check_call(self) -> None:
         # Not by the watch alone: whoever has changed a file, and calls, means what it says now.
         await self._reloader.current()
-        if self._in_force.error is not None:
-            raise PoolError(config_error(self._in_force.error))
         if self._stopping:
             raise PoolError(stopping_error())
+        if self._in_force.error is not None:
+            raise PoolError(config_error(self._in_force.error))
 
     def _timeout_s(self, name: str, asked: float | None) -> float:
         if asked is not None:
