@@ -23,6 +23,7 @@ from ._finding import Finding, Severity
 from ._folders import FolderList, Folders
 from ._grants import HOW_TO_TRUST
 from ._keys import HONOURED, NOT_HONOURED
+from ._name import canonical
 from ._records import AgentDefinition, BrokenAgent, BrokenDefinition, UnknownAgent
 from ._servers import McpServer
 from ._tools import READ_AND_EDIT
@@ -44,5 +45,6 @@ __all__ = [
     "Origin",
     "Severity",
     "UnknownAgent",
+    "canonical",
     "compose",
 ]

@@ -1,10 +1,10 @@
 """All agents of a project, always as the files on disk have them.
 
 A look-up compares the stat of the files that decide it with the stat at their last reading
-and reads what differs, so there is nothing to watch, to reload or to wait for. Files are read
-on the calling thread: a few milliseconds for a changed file. Where nothing changed, a look-up
-costs one stat a path: every agent file (any of them may have been edited to take the name that
-is asked for), and the skills and expertise of the agent in question.
+and reads what differs. Files are read on the calling thread: a few milliseconds for a changed
+file. Where nothing changed, a look-up costs one stat a path: every agent file (any of them may
+have been edited to take the name that is asked for), and the skills and expertise of the agent in
+question. Who wants to keep what was read asks `is_unchanged` whether there is something new.
 """
 
 from __future__ import annotations
@@ -93,8 +93,7 @@ class Catalogue:
         name = _name.canonical(name)
         claim = self._claims.get(name)
         if claim is None:
-            searched = tuple(folder for _, folder in self._folders.agents)
-            raise UnknownAgent(name, closest(name, self._claims), searched)
+            raise self.unknown(name)
         record = self._whole(self._record(name, claim))
         if isinstance(record, BrokenDefinition):
             raise BrokenAgent(record.name, record.findings)
@@ -109,6 +108,27 @@ class Catalogue:
         self._refresh()
         records = [self._whole(self._record(n, claim)) for n, claim in self._claims.items()]
         return sorted([*records, *self._strays], key=lambda r: (r.name, str(r.source)))
+
+    def unknown(self, name: str) -> UnknownAgent:
+        """What to tell of a name that no agent has, by what was read last."""
+        searched = tuple(folder for _, folder in self._folders.agents)
+        return UnknownAgent(name, closest(name, self._claims), searched)
+
+    def is_unchanged(self) -> bool:
+        """Whether every file that `all` looked at last is as it was then."""
+        seen = [*(self._seen or ()), *self._parts_seen()]
+        return self._seen is not None and self._disk.is_unchanged(seen)
+
+    def signature(self) -> object:
+        """Changes whenever one of the paths in `looked_at` does; reads no file."""
+        return [self._disk.stamp(path) for path in sorted(self.looked_at())]
+
+    def looked_at(self) -> set[str]:
+        """The paths that decide what `all` returns, also those at which there is nothing yet."""
+        return {path for path, _ in (*(self._seen or ()), *self._parts_seen())}
+
+    def _parts_seen(self) -> Iterator[tuple[str, Content]]:
+        return itertools.chain.from_iterable(one.seen for one in self._composed.values())
 
     def folder_findings(self) -> tuple[Finding, ...]:
         """What is wrong with the folders themselves: one that cannot be listed, a file in the

@@ -93,6 +93,10 @@ class Disk:
         self._readings[path] = _Reading(stamp, is_settled, content)
         return content
 
+    def stamp(self, path: str) -> object:
+        """What tells of a change of `path` for as long as its clock ticks; nothing is read."""
+        return _stamp(path)
+
     def is_unchanged(self, seen: Iterable[tuple[str, Content]]) -> bool:
         """Whether every path still has the content with which it is paired."""
         look = self.look

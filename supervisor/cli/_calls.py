@@ -52,6 +52,8 @@ class Command:
     """The arguments of its calls, one after the other."""
     shows: Callable[[Result, argparse.Namespace], int]
     """Prints what came of a call, unless it failed; returns the exit status."""
+    no_pool: int = NO_POOL
+    """The exit status where none runs."""
 
 
 def call(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -78,7 +80,7 @@ def call(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
         return MISUSED
     except NoPoolError as error:
         _complain({"running": False, "root": place.root, "error": str(error)}, arguments)
-        return NO_POOL
+        return command.no_pool
     return status
 
 
@@ -285,6 +287,8 @@ def _show_agents(result: Result, given: argparse.Namespace) -> int:
                 _bypasses(agent) + " ".join(about.split()),
             )
         )
+    for one in [] if given.json else result["structuredContent"]["refused"]:
+        _say(harmless(f"wrong, so what was there before holds on: {one}", sys.stderr))
     return _show_table(rows, result, given)
 
 
@@ -377,6 +381,22 @@ def _show_reset(result: Result, given: argparse.Namespace) -> int:
     return DONE
 
 
+def _show_reload(result: Result, given: argparse.Namespace) -> int:
+    record = result["structuredContent"]
+    if given.json:
+        print(json.dumps(record))
+    else:
+        lines = record["changed"] or ["nothing has changed"]
+        if record["changed_before"]:
+            last = "; ".join(record["changed_before"])
+            lines = [f"nothing has changed since {record['changed_before_at']}: {last}"]
+        lines += [f"needs a new pool: {one}" for one in record["needs_restart"]]
+        print(harmless("\n".join(lines), sys.stdout))
+        for one in record["refused"]:
+            _say(harmless(f"wrong, so it stays as it was: {one}", sys.stderr))
+    return MISUSED if record["refused"] else DONE
+
+
 COMMANDS = {
     "invoke": Command("invoke", True, _invoke, _show_answer),
     "consult": Command("consult", True, _consult, _show_answer),
@@ -391,5 +411,6 @@ COMMANDS = {
     "list": Command("list", True, _list, _show_agents),
     "warmup": Command("warmup", True, _warmup, _show_ready),
     "reset": Command("reset", True, _reset, _show_reset),
+    "reload": Command("reload", False, _list, _show_reload, no_pool=FAILED),
 }
 """By name, as `_words` declares their arguments."""

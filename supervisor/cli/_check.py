@@ -1,17 +1,17 @@
 """`agent-pool check`: everything that is written down, checked at once, and nothing started."""
 
-import os
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from supervisor.agents import AgentDefinition, BrokenDefinition, Catalogue, Finding, Folders
 from supervisor.cli._agent_cli import look_at_cli, look_at_login
-from supervisor.cli._report import Found, Report, Severity, missing_rights
+from supervisor.cli._report import Found, Report, missing_rights
 from supervisor.place import PlaceError, built_in, find_place
 from supervisor.pool.config import ConfigError, ConfigFiles, Loaded, Problem, task_timeout_s
 from supervisor.pool.config.problems import dotted
-from supervisor.pool.launch import CliFinder, folder_of, ignored_bypass, role
+from supervisor.pool.launch import CliFinder, ignored_bypass, role
+from supervisor.pool.startable import missing_folders
 from supervisor.pool.trust import TrustError, is_trusted, trusted_roots
 
 
@@ -43,7 +43,8 @@ class _Check:
         self._check_variables()
         self._check_files()
         agents = self._check_definitions()
-        self._check_folders(agents)
+        names = [agent.name for agent in agents]
+        self._tell(missing_folders(self._loaded, names, self._root))
         self._check_clis(agents)
         self._check_state()
         return self._report
@@ -114,25 +115,6 @@ class _Check:
             self._report.note(
                 "runs without asking for any permission", dotted(("agents", agent.name))
             )
-
-    def _check_folders(self, agents: list[AgentDefinition]) -> None:
-        for agent in agents:
-            said = self._loaded.config.agent(agent.name)
-            if said.working_directory:
-                self._check_folder(agent.name, "working_directory", said.working_directory)
-            for folder in said.extra_directories:
-                self._check_folder(agent.name, "extra_directories", folder)
-
-    def _check_folder(self, agent: str, key: str, said: str) -> None:
-        folder = folder_of(said, self._root)
-        if folder.is_dir() and os.access(folder, os.R_OK | os.X_OK):
-            return
-        why = "may not be read by you" if folder.is_dir() else "is no folder"
-        origin = self._loaded.origin(("agents", agent, key))
-        message = f"{folder} {why}; make it, or name another one"
-        severity: Severity = "error" if key == "working_directory" else "warning"
-        name = dotted(("agents", agent, key))
-        self._report.found.append(Found(severity, message, str(origin.path), origin.line, name))
 
     # the CLI and the machine's part
 

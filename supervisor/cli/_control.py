@@ -244,6 +244,7 @@ def _table(facts: dict[str, Any], colour: bool) -> str:
         not_served = f"no HTTP: {http.get('problem')}"
         served = f"MCP over HTTP: {http.get('url')}; the token is in {http.get('token_file')}"
         lines.append(not_served if "problem" in http else served)
+    lines += [f"  wrong, so what was there before holds on: {one}" for one in facts["refused"]]
     lines.append(f"log: {facts['log']}")
     return "\n".join(lines)
 

@@ -18,9 +18,10 @@ from supervisor.cli._http import NoHttp, open_http
 from supervisor.cli._leftovers import end_cgroup, end_leftovers
 from supervisor.cli._start import Ways
 from supervisor.frontend import FrontEnd, claim_stdio, close, listen
-from supervisor.logs import OnLine, Rotation, Transcripts, open_log
+from supervisor.logs import OnLine, Rotation, Transcripts, adjust_log, open_log
 from supervisor.place import FOLDER, Place, built_in, settled_variables
 from supervisor.pool import ConfigFiles, Pool, PoolEvent, TemporaryFolders
+from supervisor.pool.config import LogsTable
 from supervisor.process import (
     become_subreaper,
     end_everything_below,
@@ -34,7 +35,7 @@ FIRST_CLIENT_S = 10.0
 """How long a pool that lingers waits for the client that started it."""
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""The signals that end a pool in order."""
+"""The signals that end a pool in order; SIGHUP has a daemon reload instead."""
 
 
 _LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
@@ -115,18 +116,16 @@ class _Program:
             self._transcript,
         )
         self._pool.log = Path(place.log)
-        logs = self._pool.config.logs
-        rotation = Rotation(
-            logs.max_size, logs.max_age, logs.keep, logs.total // 2, compress=logs.compress
-        )
-        self._log: Any = open_log(Path(place.log), logs.level, rotation)
-        if logs.transcripts:
-            folder = Path(place.transcripts)
-            self._transcripts = Transcripts(folder, logs.total // 2, logs.compress)
+        self._logs = self._pool.config.logs
+        self._log: Any = open_log(Path(place.log), self._logs.level, _rotation(self._logs))
+        self._open_transcripts()
+        self._pool.on_reload = self._adjust_logs
         self._front_end = FrontEnd(self._pool, place, variables, self._fault)
         self._http = open_http(self._front_end, self._pool.config.http, place, ways)
         self._stop = trio.Event()
         self._unguarded = trio.Event()
+        self._reloads: trio.Nursery | None = None
+        self._had_terminal = _has_terminal()
         self._why = ""
 
     async def main(self) -> int:
@@ -153,6 +152,7 @@ class _Program:
                 nursery.start_soon(reap_adopted_forever)
                 nursery.start_soon(self._end_at_once, nursery.cancel_scope)
                 nursery.start_soon(self._await_guardians_end)
+                self._reloads = nursery
                 await self._end_strays()
                 self._use_cgroup()
                 # Whoever started this program waits for the socket.
@@ -251,7 +251,19 @@ class _Program:
                 if reaper.lost():
                     self._unguarded.set()
                     self._end("its reaper was killed")
+                if number == signal.SIGHUP and self._is_asked_to_reload():
+                    assert self._reloads is not None
+                    self._reloads.start_soon(self._pool.reload, "SIGHUP")
+                    continue
                 self._end(signal.Signals(number).name)
+
+    def _is_asked_to_reload(self) -> bool:
+        """Whether SIGHUP means what it means to a daemon: nothing that we run in has gone.
+
+        In a session that is somebody else's, a shell's, it means the end, as for every program.
+        """
+        terminal_has_gone = self._had_terminal and not _has_terminal()
+        return self._reloads is not None and _leads_session() and not terminal_has_gone
 
     async def _await_guardians_end(self) -> None:
         # Where there is a guardian, there is no parent-death signal.
@@ -313,3 +325,41 @@ class _Program:
         if self._log.isEnabledFor(_LEVELS[event.level]):
             getattr(self._log, event.level)(event.kind, **event.fields())
         self._front_end.told(event)
+
+    def _adjust_logs(self) -> None:
+        """Write the log as it is configured now."""
+        logs, before = self._pool.config.logs, self._logs
+        if logs == before:
+            return
+        self._logs = logs
+        adjust_log(logs.level, _rotation(logs))
+        if (logs.transcripts, logs.total, logs.compress) != (
+            before.transcripts, before.total, before.compress
+        ):  # fmt: skip
+            if self._transcripts is not None:
+                self._transcripts.close()
+            self._transcripts = None
+            self._open_transcripts()
+
+    def _open_transcripts(self) -> None:
+        logs = self._logs
+        if logs.transcripts:
+            folder = Path(self._place.transcripts)
+            self._transcripts = Transcripts(folder, logs.total // 2, logs.compress)
+
+
+def _rotation(logs: LogsTable) -> Rotation:
+    return Rotation(logs.max_size, logs.max_age, logs.keep, logs.total // 2, compress=logs.compress)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
+def _leads_session() -> bool:
+    """Whether a session is this program's own: a relay, a manager of services began it."""
+    return os.getsid(0) in (os.getpid(), reaper.above())

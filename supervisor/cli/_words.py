@@ -16,6 +16,12 @@ exit status:
   4    the task goes on: it has no outcome yet
   130  Ctrl-C; what invoke, consult and invoke-many handed over is cancelled"""
 
+RELOAD_STATUS = """\
+exit status:
+  0    what the files say holds now
+  1    no pool runs, or it went in the middle; the next one reads them anyway
+  2    something in them is wrong, which standard error tells: it stays as it was"""
+
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: its name, a summary, an example, and what follows that in its help."""
 
@@ -42,8 +48,10 @@ class Intermixed(argparse.ArgumentParser):
 def add_calls(add: Add) -> None:
     """Declare the commands of `_calls`."""
 
-    def command(name: str, summary: str, example: str) -> argparse.ArgumentParser:
-        found = add(name, summary, example, EXIT_STATUS)
+    def command(
+        name: str, summary: str, example: str, exit_status: str = EXIT_STATUS
+    ) -> argparse.ArgumentParser:
+        found = add(name, summary, example, exit_status)
         found.add_argument("--root", help="the project (default: found from the current folder)")
         found.add_argument(
             "--config", metavar="FILE", help="a pool.toml that comes before all others"
@@ -138,6 +146,13 @@ def add_calls(add: Add) -> None:
     )
     reset.add_argument("agent", metavar="AGENT", help="as list names it")
     reset.add_argument("--conversation", metavar="NAME", help="end only this conversation with it")
+    command(
+        "reload",
+        "have the running pool read pool.toml and all definitions again, tell what has changed and "
+        "what is wrong; it also notices by itself",
+        "agent-pool reload",
+        RELOAD_STATUS,
+    )
 
 
 def _add_text(command: argparse.ArgumentParser) -> None:

@@ -43,6 +43,7 @@ from supervisor.frontend._records import (
     DurationsRecord,
     ListRecord,
     ReadyRecord,
+    ReloadRecord,
     ResetRecord,
     StatsRecord,
     StatsRow,
@@ -241,8 +242,7 @@ async def stats(pool: Pool, arguments: StatsArguments, context: Context) -> Answ
     """Tokens, costs, outcomes and durations."""
     since = time.time() - arguments.days * 86_400
     found = await pool.stats(arguments.by, since, arguments.agent)
-    told = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
-    return record_result(StatsRecord(since=told, stats=[_stats_row(one) for one in found]))
+    return record_result(StatsRecord(since=_utc(since), stats=[_stats_row(one) for one in found]))
 
 
 async def warmup(pool: Pool, arguments: AgentArguments, context: Context) -> Answer:
@@ -260,7 +260,25 @@ async def reset(pool: Pool, arguments: ResetArguments, context: Context) -> Answ
 async def list_agents(pool: Pool, arguments: NoArguments, context: Context) -> Answer:
     """Every agent, and how it does."""
     rows = [AgentRecord.model_validate(row) for row in await pool.agents()]
-    return record_result(ListRecord(agents=rows, warnings=pool.warnings))
+    return record_result(ListRecord(agents=rows, warnings=pool.warnings, refused=pool.refused))
+
+
+async def reload(pool: Pool, arguments: NoArguments, context: Context) -> Answer:
+    """Read all files of the configuration again."""
+    found = await pool.reload(f"{CLIENT.get().name} asked for it")
+    before = pool.last_reload
+    record = ReloadRecord(
+        changed=list(found.changed),
+        refused=list(found.refused),
+        needs_restart=list(found.needs_restart),
+        changed_before=[] if found.changed else list(before.changed),
+        changed_before_at=None if found.changed or not before.changed else _utc(before.at),
+    )
+    return record_result(record)
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 async def tree(pool: Pool, arguments: NoArguments, context: Context) -> Answer:

@@ -31,7 +31,7 @@ from supervisor.frontend._answers import cleaned
 from supervisor.frontend._calls import Context
 from supervisor.frontend._resources import TREE, Address, existing
 from supervisor.logs import redact
-from supervisor.pool import PoolEvent
+from supervisor.pool import ConfigurationRefused, PoolEvent
 
 GAP_S = 0.25
 """Seconds for which changes are collected before anybody is told."""
@@ -183,7 +183,11 @@ class _Outbox:
 
     def log(self, event: PoolEvent) -> None:
         """This has happened; it is told if it wants to know."""
-        if self.least is None or _RANKS[event.level] < self.least:
+        if self.least is None:
+            # What a user has to mend is told unasked; MCP leaves that to the server.
+            if not isinstance(event, ConfigurationRefused):
+                return
+        elif _RANKS[event.level] < self.least:
             return
         if len(self._messages) == MESSAGES:
             self._messages.popleft()

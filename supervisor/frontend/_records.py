@@ -107,6 +107,26 @@ class ListRecord(BaseModel):
     warnings: Annotated[
         list[str], Field(description="What of the configuration does not count, and why.")
     ]
+    refused: Annotated[
+        list[str],
+        Field(description="What is wrong with changed files: what they said before holds on."),
+    ]
+
+
+class ReloadRecord(BaseModel):
+    """What `reload` returns."""
+
+    changed: Annotated[list[str], Field(description="What holds from now on.")]
+    refused: Annotated[
+        list[str], Field(description="What is wrong with files, so that it does not hold.")
+    ]
+    needs_restart: Annotated[
+        list[str], Field(description="What cannot hold before the pool is started anew.")
+    ]
+    changed_before: Annotated[
+        list[str], Field(description="Where nothing has changed now: what did last.")
+    ]
+    changed_before_at: Annotated[str | None, Field(description="When that was (UTC).")]
 
 
 class TreeRow(BaseModel):

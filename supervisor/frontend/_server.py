@@ -20,7 +20,7 @@ from supervisor.frontend._notices import Notices, lists_changed
 from supervisor.frontend._resources import Address
 from supervisor.frontend._transport import LineReader, LineWriter
 from supervisor.place import HELLO_LIMIT, Place, differences, parse_hello
-from supervisor.pool import Pool, PoolEvent
+from supervisor.pool import ConfigurationReloaded, Pool, PoolEvent
 
 HELLO_DEADLINE_S = 10.0
 """Seconds that a new connection has to say hello."""
@@ -60,12 +60,13 @@ class FrontEnd:
     def told(self, event: PoolEvent) -> None:
         """Something has happened in the pool: clients that asked for it are told soon."""
         self.notices.take(event)
+        if isinstance(event, ConfigurationReloaded) and (
+            event.agents_changed or any(one.startswith("frontend.") for one in event.changed)
+        ):
+            self._tell_lists_changed()
 
-    def tell_tools_changed(self) -> None:
-        """The configuration or the definitions have changed: clients are told to look again.
-
-        At the list of tools, the list of resources, and what they subscribed to of them.
-        """
+    def _tell_lists_changed(self) -> None:
+        # Those of tools and resources, and what clients have subscribed to of them.
         agents = [Address("agents", name).uri for name in self.pool.purposes()]
         self.notices.tell([*lists_changed(), *map(ResourceUpdated, agents)])
 

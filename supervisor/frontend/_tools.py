@@ -29,6 +29,7 @@ from supervisor.frontend._calls import Context
 from supervisor.frontend._records import (
     ListRecord,
     ReadyRecord,
+    ReloadRecord,
     ResetRecord,
     StatsRecord,
     SubmittedRecord,
@@ -314,6 +315,18 @@ TOOLS = {
             result=StatsRecord,
             annotations=LOOKS,
             call=_calls.stats,
+        ),
+        Tool(
+            name="reload",
+            title="Read the configuration again",
+            description=(
+                "Read pool.toml and all definitions now, and have what is right of them hold: "
+                "tells what has changed, and what is wrong. Changed files are noticed without it."
+            ),
+            arguments=NoArguments,
+            result=ReloadRecord,
+            annotations=STARTS,
+            call=_calls.reload,
         ),
     )
 }

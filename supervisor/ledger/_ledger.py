@@ -378,6 +378,10 @@ class Ledger(Questions, trio.abc.AsyncResource):
 
     # upkeep
 
+    def retain(self, retention: Retention) -> None:
+        """Have `prune` leave that from now on."""
+        self._settings = replace(self._settings, retention=retention)
+
     async def prune(self) -> Pruned:
         """Take away what is kept no longer; for the start, and for every few minutes.
 

@@ -7,7 +7,7 @@ stands beside it. Values that look like secrets are not written.
 
 from supervisor.logs._choice import Choice, parse_time
 from supervisor.logs._files import Rotation
-from supervisor.logs._pipeline import open_log, redact
+from supervisor.logs._pipeline import adjust_log, open_log, redact
 from supervisor.logs._tail import LogLine, Tail
 from supervisor.logs._transcripts import Direction, OnLine, Transcripts
 
@@ -19,6 +19,7 @@ __all__ = [
     "Rotation",
     "Tail",
     "Transcripts",
+    "adjust_log",
     "open_log",
     "parse_time",
     "redact",

@@ -71,7 +71,8 @@ class LogFiles(logging.Handler):
         """
         super().__init__()
         self._path = str(path)
-        self._rotation = rotation
+        self.rotation = rotation
+        """By which files are full, and kept."""
         self._renaming = threading.Lock()
         self._compressor: threading.Thread | None = None
         self._file: IO[bytes]
@@ -113,7 +114,7 @@ class LogFiles(logging.Handler):
         self._begun = _begun(self._path)
 
     def _is_full(self, more: int, now: float) -> bool:
-        size, rotation = self._file.tell(), self._rotation
+        size, rotation = self._file.tell(), self.rotation
         if not size:
             return False
         too_big = 0 < rotation.file_bytes < size + more
@@ -127,7 +128,7 @@ class LogFiles(logging.Handler):
         self._open()
 
     def _make_room(self) -> None:
-        if not self._rotation.keep:
+        if not self.rotation.keep:
             os.truncate(self._path, 0)
             return
         with self._renaming:
@@ -143,7 +144,7 @@ class LogFiles(logging.Handler):
             os.rename(name.of(self._path), next_name.of(self._path))
 
     def _remove_too_many(self) -> None:
-        rotation = self._rotation
+        rotation = self.rotation
         # The newest one's room is left to it from the beginning.
         room = rotation.total_bytes - rotation.file_bytes
         for name in find_names(self._path):
@@ -155,7 +156,7 @@ class LogFiles(logging.Handler):
                 os.unlink(path)
 
     def _compress_older(self) -> None:
-        if self._compressor is None and self._rotation.compress and self._next_plain() is not None:
+        if self._compressor is None and self.rotation.compress and self._next_plain() is not None:
             self._compressor = threading.Thread(target=self._compress, name="logs", daemon=True)
             self._compressor.start()
 

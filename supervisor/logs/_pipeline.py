@@ -119,3 +119,11 @@ def open_log(path: Path, level: str, rotation: Rotation) -> Any:
         wrapper_class=structlog.stdlib.BoundLogger,
     )
     return structlog.stdlib.get_logger("agent_pool")
+
+
+def adjust_log(level: str, rotation: Rotation) -> None:
+    """Have the log that `open_log` has opened go by another level and rotation from now on."""
+    logging.getLogger("agent_pool").setLevel(level.upper())
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogFiles):
+            handler.rotation = rotation

@@ -7,10 +7,11 @@ agent's process; an `AgentProcess` is that process and the conversation with it.
 
 from supervisor.pool.config import Config, ConfigError, ConfigFiles, HttpAddress, parse_address
 from supervisor.pool.digests import digest, part, parts
-from supervisor.pool.events import PoolEvent
+from supervisor.pool.events import ConfigurationRefused, ConfigurationReloaded, PoolEvent
 from supervisor.pool.outcome import WAITS, PoolError, Task, TaskError, TaskResult
 from supervisor.pool.permission import Decision, Desk, Wish
 from supervisor.pool.pool import Pool
+from supervisor.pool.reload import Reloaded
 from supervisor.pool.temporary import SPARE, TemporaryFolders, agent_of
 
 __all__ = [
@@ -19,12 +20,15 @@ __all__ = [
     "Config",
     "ConfigError",
     "ConfigFiles",
+    "ConfigurationRefused",
+    "ConfigurationReloaded",
     "Decision",
     "Desk",
     "HttpAddress",
     "Pool",
     "PoolError",
     "PoolEvent",
+    "Reloaded",
     "Task",
     "TaskError",
     "TaskResult",

@@ -121,6 +121,10 @@ class Seat:
     """When it last became idle, on Trio's clock."""
     launch_key: object = None
     """What its last process was started with."""
+    turn: trio.Lock = field(default_factory=trio.Lock)
+    """Held by the worker that has it; one that is to take over from another supervisor waits."""
+    is_leaving: bool = False
+    """There are to be fewer workers: it goes with its own, once that has no task in hand."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ class Agent:
     def __init__(
         self, defined_as: str, limits: Callable[[], Limits], conversation: str | None = None
     ) -> None:
-        """`limits` gives what is configured now; the number of seats is settled here."""
+        """`limits` gives what is configured now."""
         name = defined_as if conversation is None else f"{defined_as}@{conversation}"
         self.name = name
         """What it is called: the agent's identifier, and the conversation where it is for one."""
@@ -155,7 +159,7 @@ class Agent:
         """Tasks that wait."""
         self.warmups: list[Warmup] = []
         """Those who wait for a ready process."""
-        self.seats = [Seat(f"{name}#{n}", n) for n in range(limits().replicas)]
+        self.seats: list[Seat] = []
         """The places of its workers."""
         self.knows_session = conversation is None
         """It has been looked up whether an earlier pool had the conversation."""
@@ -165,6 +169,10 @@ class Agent:
         """Held while a task is put on record, so that tasks keep their order."""
         self.is_supervised = False
         """Its supervisor has been started, or is being."""
+        self.is_removed = False
+        """Its definition is gone: what waits here is served yet, then it goes."""
+        self.is_served_out = False
+        """It was removed, and nothing waits here any more."""
         self.down: Down | None = None
         """Set while it is down."""
         self.reset_by = "unknown"
@@ -176,6 +184,15 @@ class Agent:
         self._limits = limits
         self._lately: deque[float] = deque(maxlen=RECENT)
         self._wanted = trio.Event()
+        self.resize()
+
+    def resize(self) -> None:
+        """Have as many places of workers as is configured now; those too many are to leave."""
+        wanted = self._limits().replicas
+        for number in range(len(self.seats), wanted):
+            self.seats.append(Seat(f"{self.name}#{number}", number))
+        for seat in self.seats:
+            seat.is_leaving = seat.number >= wanted
 
     # ---- tasks
 
@@ -240,6 +257,8 @@ class Agent:
 
     def needs(self, seat: Seat) -> bool:
         """Whether the worker of `seat`, which has no process, is to start one now."""
+        if seat.is_leaving:
+            return False
         if seat.eager or seat.number < self._limits().min_replicas:
             return True
         coming = [s for s in self.seats if s.state in ("starting", "idle", "resetting")]

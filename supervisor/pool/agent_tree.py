@@ -5,17 +5,24 @@ in pool.toml) are children of one supervisor, and share its strategy, intensity 
 these supervisors are transient: one that exceeds its intensity ends, its agents are *down*, and
 nothing climbs further. The tree starts it again after its cool-down, or when it is told to.
 
+Where another configuration holds from now on, supervisors that differ from what is running are new
+ones. They are started beside the old ones, and each worker lets go of its seat in the old one when
+it has no task in hand, for the one in the new that has been waiting for it; so queues, and what
+else an agent is, go over unharmed.
+
 There is no restart logic here: this builds child specs, listens to the tree, and says what its
 events mean for agents.
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import trio
 
 from supervisor.pool.agent import Agent, Seat
+from supervisor.pool.branch import Branch, Post, Wanted
 from supervisor.pool.config import Config, SupervisorTable
 from supervisor.pool.events import AgentDown, PoolEvent, WorkerRestarted
 from supervisor.tree import (
@@ -43,13 +50,13 @@ GROUP = "group:"
 
 
 class AgentTree:
-    """Supervises agents. `spec` is the child of the root."""
+    """Supervises agents. `spec` is the child of the root, `tidy` a service."""
 
     def __init__(
         self,
         config: Callable[[], Config],
         agents: dict[str, Agent],
-        work: Callable[[Agent, Seat], StartFunction],
+        work: Callable[[Post], StartFunction],
         emit: Callable[[PoolEvent], None],
     ) -> None:
         """Nothing runs before `spec` does.
@@ -57,57 +64,193 @@ class AgentTree:
         Args:
             config: gives the configuration in force.
             agents: all agents that are known, by name.
-            work: gives the life of the worker that has a seat of an agent.
+            work: gives the life of the worker that is to have a post.
             emit: called with what happens to agents.
         """
         self._config = config
         self._agents = agents
         self._work = work
         self._emit = emit
-        self._supervisors: dict[str, Supervisor] = {}
+        self._top: Supervisor | None = None
+        self._branches: dict[str, Branch] = {}  # by id: those that are, and those that leave
+        self._current: dict[str, Branch] = {}  # by what it is for
+        self._changing = trio.Lock()
         self._bringing_back = trio.Lock()
-        self._stopping_for: dict[str, str] = {}  # supervisor → whose restart stops its children
+        self._leaving: trio.Nursery | None = None
+        self._stopping_for: dict[Branch, str] = {}  # whose restart stops its children
 
     @property
     def spec(self) -> ChildSpec:
         """The supervisor of all agents' supervisors."""
 
         async def supervise(*, task_status: ChildStatus) -> None:
-            children = [self._group(name) for name in self._groups_in("")]
-            children += [
-                self._own(agent) for agent in self._agents.values() if not self._group_of(agent)
-            ]
+            self._branches.clear()
+            self._current.clear()
+            for one in self._wanted():
+                self._grow(one)
+            children = [self._spec(b) for b in self._current.values() if b.above is None]
             # Its flags never matter: its children are transient, and end with a Shutdown.
-            top = self._supervisors[TOP] = Supervisor(TOP, SupervisorFlags(), children)
-            await top.run(task_status=task_status)
+            self._top = Supervisor(TOP, SupervisorFlags(), children)
+            await self._top.run(task_status=task_status)
 
         return ChildSpec(TOP, supervise, type="supervisor")
 
     async def add(self, agent: Agent) -> None:
         """Supervise an agent that was not known before."""
-        group = self._group_of(agent)
-        if not group:
-            # Gone: the supervisor of all is being restarted, and starts whoever is known.
-            with _there_already(), contextlib.suppress(SupervisorGone):
-                await self._supervisors[TOP].start_child(self._own(agent))
-            return
-        try:
-            await self._start_workers(agent)
-        except (SupervisorGone, KeyError):
-            self._down(agent, f'its group "{group}" has ended', GROUP + group)
+        async with self._changing:
+            wanted = {one.key: one for one in self._wanted()}
+            await self._have(wanted[self._key(agent)])
 
     async def forget(self, agent: Agent) -> None:
         """Supervise an agent no more that has no process."""
-        with contextlib.suppress(SupervisorGone, ChildError):
-            await self._supervisors[TOP].terminate_child(agent.name)
-            await self._supervisors[TOP].delete_child(agent.name)
-        self._supervisors.pop(agent.name, None)
+        async with self._changing:
+            branch = self._current.pop(agent.name, None)
+            if branch is not None:
+                await self._cut(branch)
 
-    async def add_groups(self) -> None:
-        """Start the groups of the configuration that are not there yet."""
-        for name in self._groups_in(""):
+    # ---- another configuration
+
+    async def follow(self) -> None:
+        """Have the tree be as it is configured now.
+
+        What fits stays as it is. Of the rest, what is to be instead stands ready at once, and each
+        worker comes into it when it has finished the task in hand; what it was in goes then.
+        """
+        async with self._changing:
+            if self._top is None:  # it starts with what is configured then
+                return
+            wanted = self._wanted()
+            for one in wanted:
+                await self._have(one)
+            for key in self._current.keys() - {one.key for one in wanted}:
+                self._retire(self._current.pop(key))
+
+    async def tidy(self, *, task_status: ChildStatus) -> None:
+        """Take away what the configuration has no place for, as it becomes free."""
+        try:
+            async with trio.open_nursery() as self._leaving:
+                for branch in list(self._branches.values()):
+                    if branch.is_retired:
+                        self._leaving.start_soon(self._see_off, branch)
+                    else:
+                        for post in branch.leaving:
+                            self._leaving.start_soon(self._let_go, branch, post)
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            self._leaving = None
+
+    def posts_of(self, agent: Agent) -> list[Post]:
+        """Where the workers of an agent are, or leave."""
+        all_of_them = (p for b in self._branches.values() for p in (*b.posts, *b.leaving))
+        return [post for post in all_of_them if post.agent is agent]
+
+    def _wanted(self) -> list[Wanted]:
+        """All supervisors as they are configured now, those above before those below."""
+        config, found = self._config(), []
+        for name in self._groups_below(""):
+            table = config.supervisors[name]
+            posts = [post for agent in self._members(name) for post in self._posts(agent)]
+            above = GROUP + table.parent if table.parent else None
+            found.append(Wanted(GROUP + name, table, above, posts))
+        for agent in self._agents.values():
+            if not self._group_of(agent) and agent.is_supervised and not agent.is_served_out:
+                posts = self._posts(agent)
+                found.append(Wanted(agent.name, config.defaults.supervisor, None, posts))
+        return found
+
+    def _posts(self, agent: Agent) -> list[Post]:
+        settings = self._config().agent(agent.defined_as)
+        significant = settings.significant and agent.conversation is None
+        seats = [seat for seat in agent.seats if not seat.is_leaving]
+        return [Post(agent, seat, settings.restart, significant) for seat in seats]
+
+    async def _have(self, wanted: Wanted) -> None:
+        """Have one supervisor as it is wanted."""
+        branch = self._current.get(wanted.key)
+        above = self._current[wanted.above] if wanted.above else None
+        if branch is not None and branch.fits(wanted, above):
+            await self._adjust(branch, wanted.posts)
+            return
+        if branch is not None:
+            self._retire(branch)
+        branch = self._grow(wanted)
+        try:
             with _there_already():
-                await self._supervisors[TOP].start_child(self._group(name))
+                await self._above(branch).start_child(self._spec(branch))
+        except SupervisorGone:  # it is started with what is above it
+            if above is not None:
+                for post in branch.posts:
+                    self._down(post.agent, f"its {above.key} has ended", above)
+
+    def _grow(self, wanted: Wanted) -> Branch:
+        above = self._current[wanted.above] if wanted.above else None
+        numbers = (f"{wanted.key} ({n})" if n > 1 else wanted.key for n in itertools.count(1))
+        free = next(name for name in numbers if name not in self._branches)
+        branch = Branch(free, wanted.key, wanted.table, above, list(wanted.posts))
+        self._branches[free] = self._current[wanted.key] = branch
+        if above is not None:
+            above.inner.append(branch)
+        return branch
+
+    async def _adjust(self, branch: Branch, wanted: list[Post]) -> None:
+        for post in branch.without(wanted):
+            branch.posts.remove(post)
+            branch.leaving.append(post)
+            post.is_leaving = True
+            if self._leaving is not None:
+                self._leaving.start_soon(self._let_go, branch, post)
+        for post in branch.new_of(wanted):
+            branch.posts.append(post)
+            try:
+                with _there_already():
+                    await _running(branch).start_child(self._worker(post))
+            except SupervisorGone:
+                self._down(post.agent, f"its {branch.key} has ended", branch)
+
+    def _retire(self, branch: Branch) -> None:
+        """Have a supervisor go, once its workers have let their seats go."""
+        branch.is_retired = True
+        branch.leaving += branch.posts
+        branch.posts = []
+        for post in branch.leaving:
+            post.is_leaving = True
+        if self._leaving is not None:
+            self._leaving.start_soon(self._see_off, branch)
+
+    async def _see_off(self, branch: Branch) -> None:
+        async with trio.open_nursery() as nursery:
+            for post in branch.leaving:
+                nursery.start_soon(self._let_go, branch, post)
+        for inner in list(branch.inner):  # they have been retired as well
+            await inner.has_gone.wait()
+        await self._cut(branch)
+
+    async def _cut(self, branch: Branch) -> None:
+        """Take a supervisor out of the tree that has no worker with a process."""
+        with contextlib.suppress(SupervisorGone, ChildError):
+            await self._above(branch).terminate_child(branch.id)
+            await self._above(branch).delete_child(branch.id)
+        self._branches.pop(branch.id, None)
+        self._stopping_for.pop(branch, None)
+        if branch.above is not None and branch in branch.above.inner:
+            branch.above.inner.remove(branch)
+        branch.has_gone.set()
+
+    async def _let_go(self, branch: Branch, post: Post) -> None:
+        """Take a worker out of the tree, once it has no task in hand."""
+        if post.worker.value is not None:
+            post.worker.value.leave("its place in the supervision tree has changed")
+            await post.worker.wait_value(None)
+        with contextlib.suppress(SupervisorGone, ChildError):
+            await _running(branch).terminate_child(post.seat.name)
+            await _running(branch).delete_child(post.seat.name)
+        if post in branch.leaving:
+            branch.leaving.remove(post)
+        if post.seat.is_leaving and post.seat in post.agent.seats:
+            post.agent.seats.remove(post.seat)
+
+    # ---- down and up
 
     async def bring_back(self, agent: Agent) -> None:
         """Start again what has ended above a down agent; have one that waits for its restart go.
@@ -124,29 +267,54 @@ class AgentTree:
                 await self._start_again(agent, agent.down.ended)
 
     async def _hurry(self, agent: Agent) -> None:
-        if agent.state != "restarting" or self._group_of(agent):
+        branch = self._branch_of(agent)
+        if agent.state != "restarting" or branch is None or branch.key != agent.name:
             return
         with _there_already(), contextlib.suppress(SupervisorGone):
-            own = self._supervisors[agent.name]
-            for seat in agent.seats:
-                if seat.state == "restarting":
-                    await own.terminate_child(seat.name)
-                    await own.restart_child(seat.name)
+            for post in branch.posts:
+                if post.seat.state == "restarting":
+                    await _running(branch).terminate_child(post.seat.name)
+                    await _running(branch).restart_child(post.seat.name)
 
     async def _start_again(self, agent: Agent, ended: str | None) -> None:
-        if ended is None:
-            await self._start_workers(agent)
+        branch = self._branch_of(agent) if ended is None else self._branches.get(ended)
+        if branch is None:
             return
-        above = self._parent_of(ended)
-        await above.terminate_child(ended)  # it may still be stopping its children
-        await above.restart_child(ended)
+        if ended is not None:
+            await self._above(branch).terminate_child(ended)  # it may still stop its children
+            await self._above(branch).restart_child(ended)
+            return
+        for post in branch.posts:
+            if post.agent is agent:
+                with _there_already():
+                    await _running(branch).start_child(self._worker(post))
 
-    async def _start_workers(self, agent: Agent) -> None:
-        group = self._group_of(agent)
-        above = self._supervisors[GROUP + group if group else agent.name]
-        for seat in agent.seats:
-            with _there_already():
-                await above.start_child(self._worker(agent, seat))
+    # ---- child specs
+
+    def _spec(self, branch: Branch) -> ChildSpec:
+        async def supervise(*, task_status: ChildStatus) -> None:
+            children = [self._worker(post) for post in branch.posts]
+            children += [self._spec(inner) for inner in branch.inner if not inner.is_retired]
+            listen = partial(self._listen, branch)
+            supervisor = Supervisor(branch.id, _flags(branch.table), children, on_event=listen)
+            branch.supervisor = supervisor
+            await supervisor.run(task_status=task_status)
+
+        cool_down_s = branch.table.cool_down
+        return ChildSpec(
+            branch.id, supervise, restart="transient", type="supervisor", cool_down_s=cool_down_s
+        )
+
+    def _worker(self, post: Post) -> ChildSpec:
+        return ChildSpec(
+            post.seat.name,
+            self._work(post),
+            restart=post.restart,
+            shutdown="infinity",  # it ends its process by itself, and in bounded time
+            significant=post.significant,
+        )
+
+    # ---- who is where
 
     def seat_of(self, child: str) -> Seat | None:
         """The seat of a worker, by its name in the tree; None: it is none."""
@@ -155,48 +323,12 @@ class AgentTree:
 
     def about(self, child: str) -> Agent | None:
         """The agent that a child of this part of the tree is there for; None: it is a group."""
-        return self._agent_of(child) or self._agents.get(child)
+        branch = self._branches.get(child)
+        return self._agent_of(child) or (self._agents.get(branch.key) if branch else None)
 
-    # ---- child specs
-
-    def _own(self, agent: Agent) -> ChildSpec:
-        table = self._config().defaults.supervisor
-        return self._supervisor(agent.name, table, lambda: self._workers(agent))
-
-    def _group(self, name: str) -> ChildSpec:
-        def children() -> list[ChildSpec]:
-            members = [spec for agent in self._members(name) for spec in self._workers(agent)]
-            return members + [self._group(inner) for inner in self._groups_in(name)]
-
-        return self._supervisor(GROUP + name, self._config().supervisors[name], children)
-
-    def _supervisor(
-        self, name: str, table: SupervisorTable, children: Callable[[], list[ChildSpec]]
-    ) -> ChildSpec:
-        async def supervise(*, task_status: ChildStatus) -> None:
-            listen = partial(self._listen, name)
-            supervisor = Supervisor(name, _flags(table), children(), on_event=listen)
-            self._supervisors[name] = supervisor
-            await supervisor.run(task_status=task_status)
-
-        return ChildSpec(
-            name, supervise, restart="transient", type="supervisor", cool_down_s=table.cool_down
-        )
-
-    def _workers(self, agent: Agent) -> list[ChildSpec]:
-        return [self._worker(agent, seat) for seat in agent.seats]
-
-    def _worker(self, agent: Agent, seat: Seat) -> ChildSpec:
-        settings = self._config().agent(agent.defined_as)
-        return ChildSpec(
-            seat.name,
-            self._work(agent, seat),
-            restart=settings.restart,
-            shutdown="infinity",  # it ends its process by itself, and in bounded time
-            significant=settings.significant and agent.conversation is None,
-        )
-
-    # ---- who is where
+    def _key(self, agent: Agent) -> str:
+        group = self._group_of(agent)
+        return GROUP + group if group else agent.name
 
     def _group_of(self, agent: Agent) -> str:
         """The group of an agent; empty where it has none, as a conversation."""
@@ -204,108 +336,113 @@ class AgentTree:
             return ""
         return self._config().agent(agent.defined_as).supervisor
 
-    def _groups_in(self, parent: str) -> list[str]:
-        groups = self._config().supervisors.items()
-        return [name for name, table in groups if table.parent == parent]
+    def _groups_below(self, parent: str) -> Iterator[str]:
+        for name, table in self._config().supervisors.items():
+            if table.parent == parent:
+                yield name
+                yield from self._groups_below(name)
 
     def _members(self, group: str) -> list[Agent]:
-        return [agent for agent in self._agents.values() if self._group_of(agent) == group]
+        """In the order of their tables, as pool.toml has them."""
+        order = {name: number for number, name in enumerate(self._config().agents)}
+        members = [
+            agent
+            for agent in self._agents.values()
+            if self._group_of(agent) == group and agent.is_supervised and not agent.is_served_out
+        ]
+        return sorted(members, key=lambda agent: order.get(agent.defined_as, len(order)))
 
-    def _below(self, supervisor: str) -> Iterator[Agent]:
-        if not supervisor.startswith(GROUP):
-            yield self._agents[supervisor]
-            return
-        group = supervisor.removeprefix(GROUP)
-        yield from self._members(group)
-        for inner in self._groups_in(group):
-            yield from self._below(GROUP + inner)
+    def _branch_of(self, agent: Agent) -> Branch | None:
+        return self._current.get(self._key(agent))
 
-    def _parent_of(self, supervisor: str) -> Supervisor:
-        parent = ""
-        if supervisor.startswith(GROUP):
-            parent = self._config().supervisors[supervisor.removeprefix(GROUP)].parent
-        return self._supervisors[GROUP + parent if parent else TOP]
-
-    # ---- what the tree tells
-
-    def _listen(self, supervisor: str, event: Event) -> None:
-        match event:
-            case ChildRestarting(child_id=child, delay_s=delay_s):
-                self._stopping_for[supervisor] = child
-                self._restarting(child, delay_s)
-            case ChildStarted():
-                # A group has been stopped as a whole before its first member starts.
-                self._stopping_for.pop(supervisor, None)
-            case ChildExited(child_id=child, cause=cause, asked=asked):
-                seat = self.seat_of(child)
-                if seat is not None and asked:
-                    self._stopped_with_group(child, seat, self._restart_around(supervisor))
-                elif seat is not None:
-                    self._crashed(child, seat, str(cause))
-            case IntensityExceededEvent(child_id=child, cause=cause):
-                times = f"{event.intensity + 1} times within {event.period_s:g} s"
-                reason = f"it failed {times}, at last because {cause}"
-                if supervisor.startswith(GROUP):
-                    told = _in_words(supervisor)
-                    reason = f"its {told} failed {times}, at last {child} because {cause}"
-                self._ended(supervisor, reason, self._table(supervisor).cool_down)
-            case AutoShutdownEvent(child_id=child):
-                told = _in_words(supervisor)
-                self._ended(supervisor, f"its {told} ended with {child}, a significant child")
-            case _:
-                pass
-
-    def _restarting(self, child: str, delay_s: float) -> None:
-        agent, seat = self._agent_of(child), self.seat_of(child)
-        if agent is not None and seat is not None:
-            self._is_restarted(agent, seat, round(delay_s, 3), seat.last_crash)
-
-    def _stopped_with_group(self, child: str, seat: Seat, cause: str | None) -> None:
-        agent = self._agent_of(child)
-        if agent is not None and agent.down is None and cause is not None:
-            self._is_restarted(agent, seat, 0.0, f"its group is restarted for {cause}")
-
-    def _is_restarted(self, agent: Agent, seat: Seat, delay_s: float, why: str) -> None:
-        seat.state = "restarting"
-        agent.figures.restarts += 1
-        self._emit(WorkerRestarted(agent.name, delay_s, why, worker=seat.name))
-
-    def _crashed(self, child: str, seat: Seat, cause: str) -> None:
-        agent = self._agent_of(child)
-        seat.last_crash = cause
-        if agent is None or self._config().agent(agent.defined_as).restart != "temporary":
-            return
-        seat.state, seat.gone = "stopped", True
-        if all(one.gone for one in agent.seats):
-            self._down(agent, f"{cause}, and it is not to be restarted", None)
-
-    def _ended(self, supervisor: str, reason: str, cool_down_s: float | None = None) -> None:
-        for agent in self._below(supervisor):
-            self._down(agent, reason, supervisor, cool_down_s)
-
-    def _table(self, supervisor: str) -> SupervisorTable:
-        if not supervisor.startswith(GROUP):
-            return self._config().defaults.supervisor
-        return self._config().supervisors[supervisor.removeprefix(GROUP)]
-
-    def _down(
-        self, agent: Agent, reason: str, ended: str | None, cool_down_s: float | None = None
-    ) -> None:
-        if agent.go_down(reason, ended, cool_down_s):
-            self._emit(AgentDown(agent.name, reason))
-
-    def _restart_around(self, supervisor: str) -> str | None:
-        """The child whose restart stops what is below `supervisor`, if there is one."""
-        while True:
-            cause = self._stopping_for.get(supervisor)
-            if cause is not None or not supervisor.startswith(GROUP):
-                return cause
-            parent = self._config().supervisors[supervisor.removeprefix(GROUP)].parent
-            supervisor = GROUP + parent if parent else TOP
+    def _above(self, branch: Branch) -> Supervisor:
+        if branch.above is not None:
+            return _running(branch.above)
+        if self._top is None:
+            raise SupervisorGone(TOP)
+        return self._top
 
     def _agent_of(self, child: str) -> Agent | None:
         """The agent whose worker that child is; None: it is a group."""
         return self._agents.get(child.rpartition("#")[0])
+
+    # ---- what the tree tells
+
+    def _listen(self, branch: Branch, event: Event) -> None:
+        if branch.is_retired:
+            return  # what becomes of its agents is told by where they are now
+        match event:
+            case ChildRestarting(child_id=child, delay_s=delay_s):
+                self._stopping_for[branch] = child
+                self._restarting(branch.post(child), delay_s)
+            case ChildStarted():
+                # A group has been stopped as a whole before its first member starts.
+                self._stopping_for.pop(branch, None)
+            case ChildExited(child_id=child, cause=cause, asked=asked):
+                post = branch.post(child)
+                if post is not None and asked:
+                    self._stopped_with_group(post, self._restart_around(branch))
+                elif post is not None:
+                    self._crashed(post, str(cause))
+            case IntensityExceededEvent(child_id=child, cause=cause):
+                times = f"{event.intensity + 1} times within {event.period_s:g} s"
+                reason = f"it failed {times}, at last because {cause}"
+                if branch.key.startswith(GROUP):
+                    group = _in_words(branch.key)
+                    reason = f"its {group} failed {times}, at last {child} because {cause}"
+                self._ended(branch, reason, branch.table.cool_down)
+            case AutoShutdownEvent(child_id=child):
+                self._ended(
+                    branch, f"its {_in_words(branch.key)} ended with {child}, a significant child"
+                )
+            case _:
+                pass
+
+    def _restarting(self, post: Post | None, delay_s: float) -> None:
+        if post is not None:
+            self._is_restarted(post, round(delay_s, 3), post.seat.last_crash)
+
+    def _stopped_with_group(self, post: Post, cause: str | None) -> None:
+        if post.agent.down is None and cause is not None:
+            self._is_restarted(post, 0.0, f"its group is restarted for {cause}")
+
+    def _is_restarted(self, post: Post, delay_s: float, why: str) -> None:
+        post.seat.state = "restarting"
+        post.agent.figures.restarts += 1
+        self._emit(WorkerRestarted(post.agent.name, delay_s, why, worker=post.seat.name))
+
+    def _crashed(self, post: Post, cause: str) -> None:
+        post.seat.last_crash = cause
+        if post.restart != "temporary":
+            return
+        post.seat.state, post.seat.gone = "stopped", True
+        if all(one.gone for one in post.agent.seats):
+            self._down(post.agent, f"{cause}, and it is not to be restarted", None)
+
+    def _ended(self, branch: Branch, reason: str, cool_down_s: float | None = None) -> None:
+        for post in branch.all_posts():
+            self._down(post.agent, reason, branch, cool_down_s)
+
+    def _down(
+        self, agent: Agent, reason: str, ended: Branch | None, cool_down_s: float | None = None
+    ) -> None:
+        if agent.go_down(reason, None if ended is None else ended.id, cool_down_s):
+            self._emit(AgentDown(agent.name, reason))
+
+    def _restart_around(self, branch: Branch) -> str | None:
+        """The child whose restart stops what is below `branch`, if there is one."""
+        around: Branch | None = branch
+        while around is not None:
+            if around in self._stopping_for:
+                return self._stopping_for[around]
+            around = around.above
+        return None
+
+
+def _running(branch: Branch) -> Supervisor:
+    if branch.supervisor is None:
+        raise SupervisorGone(branch.id)
+    return branch.supervisor
 
 
 def _in_words(supervisor: str) -> str:

@@ -131,7 +131,7 @@ class Yard:
     """Knows what each binary can do."""
     mark: str
     """The pool's own mark: the beginning of every tag."""
-    starting: trio.Semaphore
+    starting: trio.CapacityLimiter
     """Places for processes that are starting."""
     emit: Callable[[PoolEvent], None]
     """Where events go."""
@@ -180,7 +180,7 @@ class Boot:
         """
         yard = self._yard
         await yard.admit(self)
-        await yard.starting.acquire()
+        await yard.starting.acquire_on_behalf_of(self)
         self._holds_place = True
         self.began = time.monotonic()
         if yard.temporary is not None:
@@ -201,7 +201,7 @@ class Boot:
         """It is ready, or never will be: the place among those that start is for others."""
         if self._holds_place:
             self._holds_place = False
-            self._yard.starting.release()
+            self._yard.starting.release_on_behalf_of(self)
 
     async def tmp_bytes(self) -> int | None:
         """The size of its temporary folder; None: it has none."""

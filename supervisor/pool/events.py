@@ -257,6 +257,25 @@ class LedgerFailed(PoolEvent):
 
 
 @dataclass(frozen=True)
+class ConfigurationReloaded(PoolEvent):
+    """Files have been changed, and what they say is in force; it concerns every agent."""
+
+    why: str
+    changed: tuple[str, ...]
+    needs_restart: tuple[str, ...]
+    agents_changed: bool
+
+
+@dataclass(frozen=True)
+class ConfigurationRefused(PoolEvent):
+    """Files have been changed, and are wrong: what was in force stays; it concerns every agent."""
+
+    why: str
+    problems: tuple[str, ...]
+    level = "error"
+
+
+@dataclass(frozen=True)
 class TasksInterrupted(PoolEvent):
     """A pool before this one was killed with tasks in hand; it concerns every agent."""
 

@@ -98,15 +98,8 @@ class Journal:
             if self._ledger is not None or trio.current_time() < self._tried_at + OPEN_AGAIN_S:
                 return
             self._tried_at = trio.current_time()
-            table = self._settings()
-            settings = Settings(
-                reply_file_above=2**62,  # each task says so itself
-                retention=Retention(
-                    texts_for_s=table.texts_for,
-                    texts_bytes=table.texts_total,
-                    rows_for_s=table.tasks_for,
-                ),
-            )
+            # How long a reply is, each task says itself.
+            settings = Settings(reply_file_above=2**62, retention=self._retention)
             try:
                 self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
                 ledger = await Ledger.open(self._state / FILE, self._state / REPLIES, settings)
@@ -137,9 +130,17 @@ class Journal:
         self._was_open = True
         return found
 
+    @property
+    def _retention(self) -> Retention:
+        table = self._settings()
+        return Retention(
+            texts_for_s=table.texts_for, texts_bytes=table.texts_total, rows_for_s=table.tasks_for
+        )
+
     async def _prune(self) -> None:
         if self._ledger is None:
             return
+        self._ledger.retain(self._retention)
         try:
             await self._ledger.prune()
         except LedgerError as error:

@@ -201,7 +201,7 @@ def role(definition: AgentDefinition, config: Config, root: Path, trusted: bool)
         trusted=trusted,
     )
     made = _with_mode(made, permission_mode(made, said.permission_mode))
-    place = (said.working_directory, said.environment)
+    place = (said.working_directory, said.environment, said.command)
     facts = {one: getattr(made, one) for one in _DECIDING} | {"place": place}
     text = json.dumps(facts, sort_keys=True)
     return replace(made, digest=hashlib.sha256(text.encode()).hexdigest())

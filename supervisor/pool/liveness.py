@@ -10,6 +10,7 @@ A CLI that never answers such questions is found out once a binary, by the first
 processes it is only looked whether the kernel says that they are stopped.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import trio
@@ -19,6 +20,9 @@ from supervisor.process import pressure
 
 QUESTIONS = 2
 """That have to be left unanswered in a row: the pool itself may be late for one of them."""
+
+OFF_S = 5.0
+"""Seconds after which it is looked again whether processes are to be asked at all."""
 
 MOST_STRETCHED = 10.0
 """Times that the bound is stretched at most, on a machine that does nothing but wait."""
@@ -41,18 +45,23 @@ class Hung:
         return f"has been stopped for {self.waited_s:.1f} s"
 
 
-async def hang(process: AgentProcess, timeout_s: float) -> Hung:
+async def hang(process: AgentProcess, timeout_s: Callable[[], float]) -> Hung:
     """Wait until the process hangs; for ever, if it never does.
 
     Args:
         process: one that is ready.
-        timeout_s: seconds without a sign of life that make it hung, on a machine without pressure.
+        timeout_s: gives the seconds without a sign of life that make it hung, on a machine without
+            pressure, as they are now; 0: any.
     """
     # It has just answered, to become ready; and its first moments are the busiest.
-    await trio.sleep(timeout_s / QUESTIONS)
+    await trio.sleep(timeout_s() / QUESTIONS)
     unanswered, since = 0, trio.current_time()
     while unanswered < QUESTIONS:
-        each_s = timeout_s / QUESTIONS * stretch()
+        each_s = timeout_s() / QUESTIONS * stretch()
+        if not each_s:
+            await trio.sleep(OFF_S)
+            unanswered, since = 0, trio.current_time()
+            continue
         began = trio.current_time()
         if await _lives(process, each_s):
             unanswered, since = 0, trio.current_time()

@@ -9,9 +9,7 @@ from typing import Any
 
 import trio
 
-from supervisor.agents import (
-    Folders,
-)
+from supervisor.agents import Folders
 from supervisor.ledger import By, Stats, TaskFilter, TaskRecord
 from supervisor.logs import OnLine
 from supervisor.place import TAG
@@ -19,6 +17,7 @@ from supervisor.pool.agent import Agent, Limits, Ready, Seat
 from supervisor.pool.agent_tree import AgentTree
 from supervisor.pool.book import TaskBook, WaitMode, unknown_task_error
 from supervisor.pool.boot import Launch, Profile, Yard, conversing
+from supervisor.pool.branch import Post, taking_turns
 from supervisor.pool.budget import Budget
 from supervisor.pool.config import (
     AgentTable,
@@ -28,6 +27,7 @@ from supervisor.pool.config import (
     task_timeout_s,
 )
 from supervisor.pool.conversations import check_name, forgettable, make_room
+from supervisor.pool.departures import Departures
 from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued, WorkerStarted
 from supervisor.pool.journal import Journal, revived
 from supervisor.pool.memory import MemoryGovernor, Watched
@@ -41,6 +41,7 @@ from supervisor.pool.refusals import (
     spent_error,
     stopping_error,
 )
+from supervisor.pool.reload import Reloaded, Reloader
 from supervisor.pool.report import add_memory, agent_row, orphan_row, tree_rows
 from supervisor.pool.roles import Roles
 from supervisor.pool.spares import SpareKeeper
@@ -100,9 +101,11 @@ class Pool:
         self._in_force = ConfigInForce(files, self._environ)
         self._roles = Roles(root, self._environ, folders, lambda: self.config)
         self.define = self._roles.define
-        """An agent's role as its files and pool.toml say now; raises PoolError."""
+        """An agent's role as its files and pool.toml say; raises PoolError."""
         self.purposes = self._roles.purposes
         """What each defined agent is for, by its name."""
+        self.on_reload: Callable[[], None] = lambda: None
+        """Called when other settings hold than before, with those in `config`."""
         self._agents: dict[str, Agent] = {}
         self._workers: dict[Seat, Worker] = {}
         self._book = TaskBook()
@@ -117,7 +120,7 @@ class Pool:
             host=self._host,
             clis=self._roles.clis,
             mark=f"{mark}.{uuid.uuid4().hex[:8]}",
-            starting=trio.Semaphore(self.config.pool.spawn_limit or os.cpu_count() or 1),
+            starting=trio.CapacityLimiter(self._spawn_limit),
             emit=self._tell,
             admit=self._budget.admit,
             left=self._budget.left,
@@ -132,12 +135,20 @@ class Pool:
             emit,
         )
         self._budget.end_spare = self._spares.end_one
+        self._yard = yard
         self._around = Surroundings(
-            self.define, self._launch, self.settings, yard, self._spares.take, self._keep_session
+            self._roles.serving,
+            self._launch,
+            self.settings,
+            yard,
+            self._spares.take,
+            self._keep_session,
         )
         self._governor = MemoryGovernor(self._watched, self._host, self._budget, emit)
         self._tree = AgentTree(lambda: self.config, self._agents, self._work, emit)
         self._know_members()
+        self._departures = Departures(self._agents, self._roles, self._tree, self._book)
+        self._reloader = Reloader(self._in_force, self._roles, self._follow, emit)
 
     # configuration
 
@@ -154,9 +165,15 @@ class Pool:
     @property
     def warnings(self) -> list[str]:
         """What of the configuration is left out, and what names no agent."""
-        defined = {entry.name for entry in self._roles.all()}
         loaded = self._in_force.loaded
-        return list(map(str, (*loaded.warnings, *loaded.undefined(defined))))
+        return list(map(str, (*loaded.warnings, *loaded.undefined(self._roles.names))))
+
+    @property
+    def refused(self) -> list[str]:
+        """What is wrong with files that have been changed: what they said before goes on."""
+        broken = self._roles.refused.values()
+        findings = [str(f) for one in broken for f in one.findings if f.is_error]
+        return [*map(str, self._in_force.refused), *dict.fromkeys(findings)]
 
     @property
     def problem(self) -> str | None:
@@ -167,14 +184,36 @@ class Pool:
         """What is configured for the agent `name`."""
         return self.config.agent(name)
 
-    def _check_config(self) -> None:
-        """Degraded: try again if a file has changed, refuse the call otherwise."""
-        if self._in_force.try_again():
-            self._know_members()
-            if self._watchers is not None:
-                self._watchers.start_soon(self._tree.add_groups)
-        if self._in_force.error is not None:
-            raise PoolError(config_error(self._in_force.error))
+    async def reload(self, why: str) -> Reloaded:
+        """Read all files now, and have what is right of them hold; `why` is for the log."""
+        return await self._reloader.now(why)
+
+    @property
+    def last_reload(self) -> Reloaded:
+        """What came of the last reload by which something changed."""
+        return self._reloader.last
+
+    async def _follow(self) -> None:
+        """Go by the configuration and the definitions that are in force now."""
+        if self._stopping:
+            return
+        self._departures.look()
+        self._know_members()
+        for agent in self._agents.values():
+            agent.resize()
+        await self._tree.follow()
+        for agent in self._agents.values():
+            agent.poke()
+        for agent, seat, _ in self._running():
+            if seat.process is not None:
+                seat.process.limit_memory(self.settings(agent.defined_as).hard_ceiling)
+        self._yard.starting.total_tokens = self._spawn_limit
+        self._spares.poke()
+        self.on_reload()
+
+    @property
+    def _spawn_limit(self) -> int:
+        return self.config.pool.spawn_limit or os.cpu_count() or 1
 
     # running
 
@@ -191,6 +230,9 @@ class Pool:
                     ChildSpec("task watch", self._watch_tasks),
                     ChildSpec("memory governor", self._governor.run),
                     ChildSpec("spare keeper", self._spares.run),
+                    ChildSpec("definition watcher", self._reloader.run),
+                    ChildSpec("tree keeper", self._tree.tidy),
+                    ChildSpec("departures", self._departures.run),
                 ],
             )
             await services.run(task_status=task_status)
@@ -257,8 +299,8 @@ class Pool:
         Raises:
             PoolError: it is not accepted; nothing has happened then.
         """
-        self._check_call()
         check_text(text)
+        await self._check_call()
         definition = self.define(name)
         if only_reads:
             check_only_reads(definition, self.settings(name).permission_mode)
@@ -447,7 +489,7 @@ class Pool:
         Raises:
             PoolError: there will be none.
         """
-        self._check_call()
+        await self._check_call()
         self.define(name)
         agent = await self._agent(name)
         if agent.ready is not None:
@@ -470,7 +512,7 @@ class Pool:
         Raises:
             PoolError: there is no such agent.
         """
-        self._check_call()
+        await self._check_call()
         if conversation is not None:
             await self._journal.keep_session(name, conversation, None)
         agent = self._agents.get(name if conversation is None else f"{name}@{conversation}")
@@ -482,9 +524,11 @@ class Pool:
         workers = [self._workers[seat] for seat in agent.seats if seat in self._workers]
         if agent.down is not None or len(workers) < len(agent.seats):
             await self._bring_back(agent)
+        still = set(self._workers.values())  # what has ended with its group is reset already
         async with trio.open_nursery() as nursery:
             for worker in workers:
-                nursery.start_soon(worker.reset)
+                if worker in still:
+                    nursery.start_soon(worker.reset)
         return {"agent": name, "was": was, "pid": pid}
 
     async def agents(self) -> list[dict[str, Any]]:
@@ -493,10 +537,11 @@ class Pool:
         Raises:
             PoolError: the pool is degraded.
         """
-        self._check_call()
+        await self._check_call()
         entries = self._roles.all()
         defined = {entry.name for entry in entries}
-        rows = [agent_row(entry, self._agents) for entry in entries]
+        refused = self._roles.refused
+        rows = [agent_row(one, self._agents, refused.get(one.name)) for one in entries]
         rows += [orphan_row(agent, self._agents) for agent in self._undefined(defined)]
         add_memory(
             rows,
@@ -552,19 +597,24 @@ class Pool:
         return wanted
 
     def _undefined(self, defined: set[str]) -> list[Agent]:
-        """Agents that have a process, and no definition any more."""
+        """Agents that have a process, or tasks, and no definition any more."""
         return [
             agent
             for name, agent in self._agents.items()
-            if agent.ready and agent.conversation is None and name not in defined
+            if (agent.ready or agent.is_removed)
+            and agent.conversation is None
+            and name not in defined
         ]
 
     # inside
 
-    def _check_call(self) -> None:
-        self._check_config()
+    async def _check_call(self) -> None:
+        # Not by the watch alone: whoever has changed a file, and calls, means what it says now.
+        await self._reloader.current()
         if self._stopping:
             raise PoolError(stopping_error())
+        if self._in_force.error is not None:
+            raise PoolError(config_error(self._in_force.error))
 
     def _timeout_s(self, name: str, asked: float | None) -> float:
         if asked is not None:
@@ -574,9 +624,8 @@ class Pool:
     def _know_members(self) -> None:
         """The members of groups are supervised from the start, whether they are used or not."""
         for name, table in self.config.agents.items():
-            if table.supervisor:
-                agent = self._known(name)
-                agent.is_supervised = True
+            if table.supervisor and name in self._roles.names:
+                self._known(name).is_supervised = True
 
     def _known(self, name: str, conversation: str | None = None) -> Agent:
         """The pool's record of an agent, or of a conversation with it; made where there is none."""
@@ -618,16 +667,18 @@ class Pool:
         with trio.CancelScope(shield=True):
             await self._tree.bring_back(agent)
 
-    def _work(self, agent: Agent, seat: Seat) -> StartFunction:
-        async def work(*, task_status: ChildStatus) -> None:
+    def _work(self, post: Post) -> StartFunction:
+        agent, seat = post.agent, post.seat
+
+        async def serve(status: trio.TaskStatus[object]) -> None:
             agent.come_up(seat)
-            worker = self._workers[seat] = Worker(agent, seat, self._around)
+            post.worker.value = worker = self._workers[seat] = Worker(agent, seat, self._around)
             try:
-                await worker.run(task_status=task_status)
+                await worker.run(task_status=status)
             finally:
                 del self._workers[seat]
 
-        return work
+        return taking_turns(post, serve)
 
     async def _watch(self, agent: Agent, task: Task) -> None:
         with task.clock.move_on_after(task.deadline - trio.current_time()):

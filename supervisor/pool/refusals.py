@@ -33,7 +33,7 @@ def config_error(error: ConfigError) -> TaskError:
     return TaskError(
         "config_invalid",
         f"the pool's configuration is wrong: {error}.",
-        "Mend it: files are read again at the next call.",
+        "Mend it: files are read again at once.",
         {"problems": [str(problem) for problem in error.problems]},
     )
 
@@ -81,6 +81,17 @@ def unknown_error(unknown: UnknownAgent) -> TaskError:
     )
 
 
+def removed_error(name: str) -> TaskError:
+    """`unknown_agent`, of one that was there a moment ago."""
+    return TaskError(
+        "unknown_agent",
+        f'there is no agent "{name}" any more: its file was removed. Its last tasks, which were '
+        "accepted before, are still served.",
+        "Put its file back, or choose another agent; the tool list shows them.",
+        {"suggestions": []},
+    )
+
+
 def _shortened(name: str) -> str:
     return name if len(name) <= SHOWN else name[:SHOWN] + "…"
 
@@ -91,6 +102,6 @@ def broken_error(broken: BrokenAgent | BrokenDefinition) -> TaskError:
     return TaskError(
         "agent_broken",
         f'the definition of "{broken.name}" is wrong: {"; ".join(findings)}',
-        "Mend the file; the next call reads it again.",
+        "Mend the file; it is read again at once.",
         {"findings": findings},
     )

@@ -18,31 +18,39 @@ from supervisor.tree import Snapshot
 Row = dict[str, Any]
 
 
-def agent_row(entry: AgentDefinition | BrokenDefinition, agents: Mapping[str, Agent]) -> Row:
+def agent_row(
+    entry: AgentDefinition | BrokenDefinition,
+    agents: Mapping[str, Agent],
+    refused: BrokenDefinition | None = None,
+) -> Row:
     """One defined agent, running or not.
 
     Args:
         entry: its definition, as it is started here.
         agents: all that the pool knows, by name.
+        refused: what is wrong with its files as they are now, if that is not in force.
     """
     agent = agents.get(entry.name) or Agent(entry.name, lambda: Limits(0))
     row = _figures_row(entry, agent) | {"conversations": _conversations(entry.name, agents)}
     if isinstance(entry, BrokenDefinition):
         return row | {"state": "broken", "error": broken_error(entry).message}
     warnings = [str(finding) for finding in entry.warnings]
-    if (refused := ignored_bypass(entry)) is not None:
-        warnings.append(refused)
     mode = entry.mode if isinstance(entry, Role) else None
     if mode == "bypassPermissions":
         warnings.append(f"{entry.name} runs with bypassPermissions: it may do anything, unasked")
     row["permission_mode"] = mode
+    if (ignored := ignored_bypass(entry)) is not None:
+        warnings.append(ignored)
+    if refused is not None:
+        said = "; ".join(str(finding) for finding in refused.findings if finding.is_error)
+        warnings.append(f"changed since, and wrong, so it goes on as it was: {said}")
     return row | {"description": entry.description, "color": entry.color, "warnings": warnings}
 
 
 def orphan_row(agent: Agent, agents: Mapping[str, Agent]) -> Row:
     """A process that still runs, though the definition of its agent has been taken away."""
     gone = BrokenDefinition(agent.name, Path(), "project", ())
-    error = "its definition is gone; reset ends its process"
+    error = "its definition is gone; it goes once what it has accepted is served"
     return agent_row(gone, agents) | {"state": agent.state, "source": "", "error": error}
 
 

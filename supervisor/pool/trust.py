@@ -10,58 +10,15 @@ import json
 import os
 import stat
 import tempfile
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from supervisor.place import user_folder
 
-_SETTLED_NS = 2_100_000_000
-"""A file that was changed less long ago may be changed again, and its stat tell nothing of that."""
-
 
 class TrustError(Exception):
     """The list of trusted projects cannot be used; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class _Reading:
-    stamp: tuple[int, ...]
-    is_settled: bool
-    trusted: bool
-
-
-class Trust:
-    """Whether the user trusts one project, for who asks at every task: see `is_trusted`.
-
-    The list is read again when its stat differs, so a change holds from the next question on.
-    """
-
-    def __init__(self, root: Path | str, environ: Mapping[str, str]) -> None:
-        """Reads nothing yet. `root`: the project; `environ`: whose trust."""
-        self._root = os.path.realpath(root)
-        self._environ = environ
-        self._path = str(trust_file(environ))
-        self._known: _Reading | None = None
-
-    def now(self) -> bool:
-        """Whether the project is trusted, as of now. Never raises."""
-        try:
-            facts = os.stat(self._path)
-        except OSError:
-            return False
-        stamp = (
-            facts.st_ctime_ns, facts.st_mtime_ns, facts.st_size, facts.st_ino, facts.st_dev,
-            facts.st_mode, facts.st_uid,
-        )  # fmt: skip
-        known = self._known
-        if known is not None and known.is_settled and known.stamp == stamp:
-            return known.trusted
-        is_settled = facts.st_ctime_ns < time.time_ns() - _SETTLED_NS
-        self._known = _Reading(stamp, is_settled, is_trusted(self._root, self._environ))
-        return self._known.trusted
 
 
 def trust_file(environ: Mapping[str, str]) -> Path:

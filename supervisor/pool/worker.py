@@ -65,7 +65,7 @@ class Surroundings:
     """What a worker needs of its pool."""
 
     define: Callable[[str], AgentDefinition]
-    """An agent's definition as it is on disk now; raises PoolError."""
+    """The definition by which an agent's tasks are served now; raises PoolError."""
     launch: Callable[[Agent], Launch]
     """How an agent is started now; raises PoolError."""
     settings: Callable[[str], AgentTable]
@@ -103,9 +103,10 @@ class Worker:
         self._asks = False  # its process asks for permissions
         self._resting = False  # its last process was ended because nobody needs one
         self._over = False
+        self._leaving: str | None = None  # why it is to let its seat go
 
     async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve the agent's queue until cancelled.
+        """Serve the agent's queue until cancelled, or until it has let its seat go (`leave`).
 
         Raises:
             AgentCrashError: the process ended unplanned, or could not be started.
@@ -115,6 +116,8 @@ class Worker:
             while True:
                 with trio.CancelScope() as self._life:
                     crash = await self._live()
+                    if crash is None:
+                        return
                     if self._cut_off is None:
                         self._seat.eager = True
                         raise crash
@@ -135,6 +138,13 @@ class Worker:
     async def retire(self, error: TaskError) -> None:
         """End the process in order, and wait for that; `error` is for a task in hand."""
         await self._cut_and_wait(CutOff(error, replace=False, in_order=True))
+
+    def leave(self, why: str) -> None:
+        """Let the seat go, in order, after the task in hand: `run` returns then."""
+        self._leaving = why
+        if self._seat.state == "starting":  # it may wait for room for long
+            self._cut(CutOff(restarted_error(self._agent.name), replace=True, retry=True))
+        self._agent.poke()
 
     def rest(self, why: str) -> None:
         """End the process if it is idle, until somebody needs one again."""
@@ -184,11 +194,14 @@ class Worker:
 
     # one process after the other
 
-    async def _live(self) -> AgentCrashError:
+    async def _live(self) -> AgentCrashError | None:
+        """One process after the other; returns with a crash, or None: it lets its seat go."""
         while True:
             self._in_use = False
-            while not self._agent.needs(self._seat):
+            while self._leaving or not self._agent.needs(self._seat):
                 self._seat.state = "stopped"
+                if self._leaving:
+                    return None
                 await self._agent.wait_poked()
             self._in_use = True
             try:
@@ -203,7 +216,7 @@ class Worker:
                 return crash
             if not self._resting:
                 self._agent.figures.recycles += 1
-                self._seat.eager = True
+                self._seat.eager = not self._seat.is_leaving
 
     @property
     def _settings(self) -> AgentTable:
@@ -326,10 +339,7 @@ class Worker:
         return ends[0]
 
     async def _watch_liveness(self, process: AgentProcess) -> None:
-        timeout_s = self._settings.liveness_timeout
-        if not timeout_s:
-            return
-        hung = await hang(process, timeout_s)
+        hung = await hang(process, lambda: self._settings.liveness_timeout)
         name, pid = self._agent.name, process.child.pid
         self._emit(WorkerHung(name, pid, hung.in_words))
         error = hung_error(name, hung.in_words, pid, hung.waited_s)
@@ -345,22 +355,16 @@ class Worker:
             seat.state, agent.watched_by = "idle", process.watched_by
             seat.last_used = trio.current_time()
             why = self._recycle if life.tasks else None
-            if why := why or life.used_up(self._settings):
+            why = why or self._outdated(launch) or life.used_up(self._settings)
+            if why := self._leaving or why:
                 self._emit(WorkerRecycled(agent.name, process.child.pid, why))
                 return End("replace")
             if not agent.queue:
                 if (end := await self._idle(process, life)) is not None:
                     return end
                 continue
-            try:
-                definition = self._around.define(agent.defined_as)
-                if definition.digest != launch.definition.digest:
-                    return End("replace")
-            except PoolError as refused:
-                self._refuse_one(refused.error)
-                continue
             task = agent.take()
-            if task is not None and self._may_have(task, definition):
+            if task is not None and self._may_have(task, launch.definition):
                 end = await self._serve(process, task)
                 if end is not None:
                     return end
@@ -375,6 +379,15 @@ class Worker:
         except PoolError as refused:
             task.settle(refused.error)
         return task.outcome is None
+
+    def _outdated(self, launch: Launch) -> str | None:
+        """Why the process is not what the agent's would be now, if it is not."""
+        try:
+            now = self._around.define(self._agent.defined_as).digest
+        except PoolError as refused:
+            # No task is served any more by what its user has taken back.
+            return f"its agent cannot be served any more: {refused.error.message}"
+        return None if now == launch.definition.digest else "its definition has changed"
 
     async def _idle(self, process: AgentProcess, life: Service) -> End | None:
         """Wait for work, or for what is due without any."""

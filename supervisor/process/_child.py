@@ -120,6 +120,11 @@ class Child:
         """The same of its stderr."""
         return await _received(self.stderr)
 
+    def limit_memory(self, limit_bytes: int) -> None:
+        """Hold its tree to so many bytes from now on, where the kernel can."""
+        if self._leaf is not None:
+            self._leaf.limit(limit_bytes)
+
     async def close_input(self) -> None:
         """Tell it that nothing more will be sent."""
         await self.stdin.aclose()

@@ -83,6 +83,9 @@ class Process(Protocol):
     async def close_input(self) -> None:
         """Tell it that nothing more will be sent."""
 
+    def limit_memory(self, limit_bytes: int) -> None:
+        """From now on the kernel is to hold its tree to so many bytes, where it can."""
+
     async def exited(self) -> None:
         """Wait until it has ended; its tree may be there still."""
 

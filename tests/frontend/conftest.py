@@ -116,6 +116,10 @@ class CannedPool:
     def warnings(self) -> list[str]:
         return ["a warning"]
 
+    @property
+    def refused(self) -> list[str]:
+        return []
+
     def define(self, name: str) -> object:
         raise PoolError(TaskError("unknown_agent", f"{name} has no file."))
 

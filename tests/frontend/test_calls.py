@@ -82,8 +82,16 @@ async def test_refused_uses_of_tools_are_a_last_line_with_the_setting(
 async def test_list_gives_the_agents_as_a_record_and_as_text(client: Client) -> None:
     result = await call(client, "list")
 
-    assert result.structured_content == {"agents": [ROW], "warnings": ["a warning"]}
-    assert json.loads(text(result)) == {"agents": [ROW], "warnings": ["a warning"]}
+    assert result.structured_content == {
+        "agents": [ROW],
+        "warnings": ["a warning"],
+        "refused": [],
+    }
+    assert json.loads(text(result)) == {
+        "agents": [ROW],
+        "warnings": ["a warning"],
+        "refused": [],
+    }
 
 
 async def test_warmup_gives_the_process_as_a_record_and_as_text(client: Client) -> None:
@@ -230,6 +238,7 @@ async def test_a_file_name_that_is_no_utf_8_is_listed(client: Client, pool: Cann
     assert result.structured_content == {
         "agents": [ROW | {"source": "/project/?.md"}],
         "warnings": ["a warning"],
+        "refused": [],
     }
 
 

@@ -10,7 +10,14 @@ from trio.testing import MockClock
 
 from supervisor.frontend import _notices
 from supervisor.frontend._notices import MESSAGES, SUBSCRIPTIONS
-from supervisor.pool.events import AgentDown, StderrLine, TaskStarted, WorkerReady
+from supervisor.pool.events import (
+    AgentDown,
+    ConfigurationRefused,
+    ConfigurationReloaded,
+    StderrLine,
+    TaskStarted,
+    WorkerReady,
+)
 from tests.client import LIMIT_S
 from tests.frontend.stage import HANDSHAKE_VERSIONS, MODERN_VERSION, Raw, Stage, serving
 
@@ -18,6 +25,8 @@ UPDATED = "notifications/resources/updated"
 TOOLS = "notifications/tools/list_changed"
 RESOURCES = "notifications/resources/list_changed"
 LOG = "notifications/message"
+
+RELOADED = ConfigurationReloaded("", "a test", ("agent x: new",), (), True)
 
 
 @pytest.fixture
@@ -188,7 +197,7 @@ async def test_all_clients_are_told_when_tools_and_agents_changed(
         for client in (one, other):
             await listen(client, toolsListChanged=True, resourcesListChanged=True)
 
-        stage.front_end.tell_tools_changed()
+        stage.front_end.told(RELOADED)
 
         for client in (one, other):
             await client.notice(TOOLS)
@@ -199,7 +208,7 @@ async def test_a_changed_configuration_changes_every_agent(stage: Stage) -> None
     async with stage.raw() as client:
         await listen(client, "pool://agents/coder")
 
-        stage.front_end.tell_tools_changed()
+        stage.front_end.told(RELOADED)
 
         assert (await client.notice(UPDATED))["uri"] == "pool://agents/coder"
 
@@ -309,3 +318,12 @@ async def test_a_task_that_is_done_is_told_and_read_with_its_answer(
         contents = (await client.result("resources/read", uri=uri))["contents"]
         assert [content["mimeType"] for content in contents] == ["application/json", "text/plain"]
         assert contents[1]["text"] == "done"
+
+
+async def test_what_a_user_has_to_mend_is_told_unasked(stage: Stage) -> None:
+    async with stage.raw() as client:
+        stage.front_end.told(ConfigurationRefused("", "a test", ("pool.toml:3: linger: wrong",)))
+
+        message = await client.notice(LOG)
+        assert message["level"] == "error"
+        assert "pool.toml:3: linger: wrong" in str(message["data"])

@@ -69,6 +69,8 @@ async def test_a_huge_timeout_is_one(stage: Stage, timeout_s: float) -> None:
 async def test_a_broken_definition_stops_that_agent_alone(stage: Stage) -> None:
     agent, other = stage.agent(), stage.agent()
     path = agent.write("Do it.")
+    path.unlink()
+    await other.answers_right()  # it is noticed that the agent is gone
     path.write_text("---\nname: [unclosed\n---\nDo it.\n")
     for result in (await agent.invoke("x"), await agent.warmup()):
         assert code_of(result) == "agent_broken"
@@ -81,10 +83,22 @@ async def test_a_broken_definition_stops_that_agent_alone(stage: Stage) -> None:
     await agent.answers_right()
 
 
+async def test_a_definition_that_becomes_broken_leaves_its_agent_as_it_was(stage: Stage) -> None:
+    agent = stage.agent()
+    path = agent.write("Do it.")
+    pid = await agent.answers_right()
+    path.write_text("---\nname: [unclosed\n---\nDo it.\n")
+    assert await agent.answers_right() == pid
+    (warning,) = (await agent.row())["warnings"]
+    assert path.name in warning
+
+
 async def test_two_definitions_of_one_name_stop_that_agent_alone(stage: Stage) -> None:
     agent, other = stage.agent(), stage.agent()
     path = agent.write("Do it.")
-    twin = path.with_name("twin.md")
+    path.unlink()
+    await other.answers_right()  # it is noticed that the agent is gone
+    twin = agent.write("Do it.").with_name("twin.md")
     twin.write_text(path.read_text())
     result = await agent.invoke("x")
     assert code_of(result) == "agent_broken"
@@ -99,6 +113,7 @@ async def test_a_definition_that_cannot_be_read_stops_no_other(stage: Stage, how
     agent, other = stage.agent(), stage.agent()
     path = agent.write("Do it.")
     path.unlink()
+    await other.answers_right()  # it is noticed that the agent is gone
     if how == "folder":
         path.mkdir()
     else:
@@ -110,7 +125,7 @@ async def test_a_definition_that_cannot_be_read_stops_no_other(stage: Stage, how
     await agent.answers_right()
 
 
-async def test_a_definition_that_is_deleted_while_its_task_runs_lets_it_finish(
+async def test_a_definition_that_is_deleted_lets_all_tasks_of_its_agent_finish(
     stage: Stage,
 ) -> None:
     agent = stage.agent()
@@ -119,12 +134,12 @@ async def test_a_definition_that_is_deleted_while_its_task_runs_lets_it_finish(
     _, waiting = await agent.start("second")
     await agent.has_task("@wait")
     path.unlink()
+    assert code_of(await agent.invoke("third")) == "unknown_agent"
     agent.go()
     assert text_of(await running) == "done 1: @wait first"
-    assert code_of(await waiting) == "unknown_agent"
+    assert text_of(await waiting) == "done 1: second"
     assert code_of(await agent.invoke("third")) == "unknown_agent"
-    await agent.reset()
-    assert not any(map(exists, agent.starts()))
+    await until(lambda: not any(map(exists, agent.starts())), "its process has gone")
 
 
 async def test_a_definition_edited_while_it_runs_counts_from_the_next_task(stage: Stage) -> None:

@@ -50,6 +50,9 @@ class FakeCli:
     async def exited(self) -> None:
         await trio.sleep_forever()
 
+    def limit_memory(self, limit_bytes: int) -> None:
+        pass
+
     async def end_strangers(self) -> list[int]:
         return []
 

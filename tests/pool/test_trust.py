@@ -1,15 +1,12 @@
 """The user's list of trusted projects."""
 
 import json
-import os
 import stat
-import time
 from pathlib import Path
 
 import pytest
 
 from supervisor.pool.trust import (
-    Trust,
     TrustError,
     distrust,
     is_trusted,
@@ -126,45 +123,3 @@ def test_a_path_that_is_no_text_is_kept_as_it_is(environ: dict[str, str], tmp_pa
 
     assert is_trusted(odd, environ)
     json.loads(trust_file(environ).read_text(encoding="ascii"))
-
-
-def test_who_asks_often_hears_of_a_change_at_the_next_question(
-    environ: dict[str, str], project: Path
-) -> None:
-    asked = Trust(project, environ)
-    heard = [asked.now()]
-    for change in (trust, distrust, trust):
-        change(project, environ)
-        heard.append(asked.now())
-    trust_file(environ).chmod(0o666)
-    heard.append(asked.now())
-    trust_file(environ).unlink()
-    heard.append(asked.now())
-
-    assert heard == [False, True, False, True, False, False]
-
-
-def test_who_asks_often_hears_of_a_change_that_its_stat_does_not_tell(
-    environ: dict[str, str], project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trust(project, environ)
-    facts = trust_file(environ).stat()
-    monkeypatch.setattr(os, "stat", lambda _: facts)
-    asked = Trust(project, environ)
-    assert asked.now()
-    trust_file(environ).write_text('{"roots": []}')
-
-    assert not asked.now()
-
-
-def test_a_list_that_has_been_as_it_is_for_a_while_is_not_read_again(
-    environ: dict[str, str], project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trust(project, environ)
-    later = time.time_ns() + 10**10
-    monkeypatch.setattr(time, "time_ns", lambda: later)
-    asked = Trust(project, environ)
-    assert asked.now()
-    monkeypatch.setattr("supervisor.pool.trust.is_trusted", None)
-
-    assert asked.now()

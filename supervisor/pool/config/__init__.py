@@ -6,10 +6,11 @@ line, key and value, and what is allowed. `ConfigFiles` knows the places, `Confi
 """
 
 from supervisor.pool.config.addresses import HttpAddress, parse_address
+from supervisor.pool.config.changes import changes_between
 from supervisor.pool.config.files import ConfigFiles, Loaded
 from supervisor.pool.config.in_force import ConfigInForce
 from supervisor.pool.config.merge import Origin
-from supervisor.pool.config.problems import ConfigError, Problem
+from supervisor.pool.config.problems import ConfigError, Problem, dotted
 from supervisor.pool.config.quantities import parse_duration, parse_size
 from supervisor.pool.config.tables import (
     TOOLS,
@@ -49,6 +50,8 @@ __all__ = [
     "PoolTable",
     "Problem",
     "SupervisorTable",
+    "changes_between",
+    "dotted",
     "parse_address",
     "parse_duration",
     "parse_size",

@@ -94,9 +94,14 @@ class ConfigFiles:
         optional = (one for one in (self.project, self.user) if one is not None)
         return tuple(dict.fromkeys((*self.asked_for, *optional, self.built_in)))
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Every place, and the list of trusted projects, which decides what counts."""
+        return (*self.all, trust_file(self.environ))
+
     def signature(self) -> tuple[object, ...]:
         """A value that changes when a file does, or whether the project is trusted."""
-        return (*map(_stamp, self.all), _stamp(trust_file(self.environ)))
+        return tuple(map(_stamp, self.places))
 
     def load(self) -> Config:
         """What all of them say together.
@@ -163,4 +168,5 @@ def _stamp(path: Path) -> object:
         facts = path.stat()
     except OSError:
         return None
-    return facts.st_mtime_ns, facts.st_size, facts.st_ino
+    # The change time also tells of edits that put the old time back.
+    return facts.st_ctime_ns, facts.st_mtime_ns, facts.st_size, facts.st_ino

@@ -1,24 +1,36 @@
-"""The configuration that a pool goes by: the user's, or the built-in one while that is wrong."""
+"""The configuration that a pool goes by: the last one that was right."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from supervisor.pool.config.files import ConfigFiles, Loaded
-from supervisor.pool.config.problems import ConfigError
+from supervisor.pool.config.problems import ConfigError, Problem
 from supervisor.pool.config.tables import Config
 from supervisor.pool.config.variables import task_timeout_s
+from supervisor.pool.trust import is_trusted
+
+Check = Callable[[Loaded], Iterable[Problem]]
+"""Finds what is wrong with a configuration that can be read."""
 
 
 class ConfigInForce:
-    """A wrong configuration does not stop a pool: it is degraded, until its files have changed."""
+    """A wrong configuration does not stop a pool.
+
+    One that starts with it is degraded, and goes by the built-in one, until its files have been
+    mended. One that had a right one goes on with that.
+    """
 
     def __init__(self, files: ConfigFiles, environ: Mapping[str, str]) -> None:
         """Reads `files`; `environ` is the pool's environment."""
         self.error: ConfigError | None = None
         """Why the pool is degraded; None: it is not."""
+        self.refused: tuple[Problem, ...] = ()
+        """What is wrong with the files as they are now, though an earlier reading is in force."""
         self._files = files
         self._environ = environ
         self._signature: object = None
-        self.loaded = self._read()
+        self._trusted = False
+        self.loaded = self._read(None)
         """What was read, and where it comes from."""
 
     @property
@@ -26,20 +38,50 @@ class ConfigInForce:
         """What holds."""
         return self.loaded.config
 
-    def try_again(self) -> bool:
-        """Degraded, and a file has changed: read again; returns whether that was done."""
-        if self.error is None or self._files.signature() == self._signature:
-            return False
-        self.error = None
-        self.loaded = self._read()
-        return True
+    @property
+    def paths(self) -> set[str]:
+        """All files that decide what holds, whether they are there or not."""
+        return set(map(str, self._files.places))
 
-    def _read(self) -> Loaded:
+    def signature(self) -> object:
+        """Changes when one of the files does."""
+        return self._files.signature()
+
+    def is_unchanged(self) -> bool:
+        """Whether the files are as they were when they were read last."""
+        return self._files.signature() == self._signature
+
+    def read_again(self, check: Check = lambda _: ()) -> None:
+        """Read the files; what is right is in force from now on, what is wrong is noted.
+
+        `check` finds what else is wrong with a configuration. Only what is so since this reading
+        is held against it: what the pool has lived with so far keeps nothing else from changing.
+        """
+        before = self.loaded
+        self.loaded = self._read(None if self.error else before)
+        if self.loaded is before or self.error is not None:
+            return
+        known = {(one.key, one.message) for one in check(before)}
+        new = [one for one in check(self.loaded) if (one.key, one.message) not in known]
+        if new:
+            # It is no file of ours that has to change, so nothing tells when it has.
+            advice = "; then run agent-pool reload"
+            self.refused = tuple(replace(one, message=one.message + advice) for one in new)
+            self.loaded = before
+
+    def _read(self, before: Loaded | None) -> Loaded:
         self._signature = self._files.signature()
+        trusted = is_trusted(self._files.root, self._environ)
+        withdrawn, self._trusted = self._trusted and not trusted, trusted
         try:
             loaded = self._files.read()
             task_timeout_s(self._environ)
         except ConfigError as error:
-            self.error = error
+            # What was trusted when it was read does not hold on once its project is not.
+            if before is not None and not withdrawn:
+                self.refused = tuple(error.problems)
+                return before
+            self.error, self.refused = error, ()
             return ConfigFiles(self._files.built_in).read()
+        self.error, self.refused = None, ()
         return loaded

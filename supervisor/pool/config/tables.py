@@ -92,7 +92,7 @@ USUAL_TOOLS = (
 )  # fmt: skip
 """The tools of the MCP server that a model is told of where nothing else is said."""
 
-TOOLS = (*USUAL_TOOLS, "consult", "cancel", "tasks", "tree", "logs", "stats")
+TOOLS = (*USUAL_TOOLS, "consult", "cancel", "tasks", "tree", "logs", "stats", "reload")
 """All of them."""
 
 _TOOLS = '"usual", "all", or a list of tools, such as ["invoke", "consult", "list"]'

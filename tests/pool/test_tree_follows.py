@@ -1,0 +1,179 @@
+"""The agents' part of the tree becomes what is configured, whatever it was before, in any order."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import trio
+import trio.testing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from supervisor.place import built_in
+from supervisor.pool.agent import Agent, Limits, Seat
+from supervisor.pool.agent_tree import AgentTree
+from supervisor.pool.branch import Post, Status, taking_turns
+from supervisor.pool.config import Config, ConfigFiles
+from supervisor.tree import StartFunction, Supervisor, SupervisorFlags, snapshot
+
+SHIPPED = Path(built_in()) / "config" / "pool.toml"
+AGENTS = ("a", "b", "c", "d")
+GROUPS = ("x", "y", "z")
+LONG_S = 10_000.0
+"""Longer than all tasks together."""
+
+Placing = dict[str, tuple[str, int]]
+"""Agent → its group (empty: none), and its replicas."""
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> tuple[str, Placing]:
+    """pool.toml with groups, possibly within each other, and agents in them."""
+    groups = draw(st.lists(st.sampled_from(GROUPS), unique=True))
+    lines: list[str] = []
+    for number, name in enumerate(groups):
+        parent = draw(st.sampled_from(["", *groups[:number]]))
+        strategy = draw(st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"]))
+        intensity = draw(st.integers(4, 6))
+        lines += [f"[supervisors.{name}]", f'parent = "{parent}"', f'strategy = "{strategy}"']
+        lines.append(f"intensity = {intensity}")
+    placing: Placing = {}
+    for name in draw(st.permutations(AGENTS)):
+        group, replicas = draw(st.sampled_from(["", *groups])), draw(st.integers(1, 3))
+        placing[name] = group, replicas
+        lines += [f"[agents.{name}]", f'supervisor = "{group}"', f"replicas = {replicas}"]
+    return "\n".join(lines), placing
+
+
+class Stage:
+    """A tree of workers that only stand in for some: a task takes virtual time."""
+
+    def __init__(self, folder: Path, task_s: float) -> None:
+        self.files = ConfigFiles(SHIPPED, (folder / "pool.toml",))
+        self.serving: dict[Seat, object] = {}
+        self._task_s = task_s
+        self.config: Config
+        self.agents: dict[str, Agent] = {}
+        self.tree = AgentTree(lambda: self.config, self.agents, self._work, lambda event: None)
+
+    def write(self, text: str) -> None:
+        self.files.asked_for[0].write_text(text)
+        self.config = self.files.load()
+        for name in self.config.agents:
+            if name not in self.agents:
+                self.agents[name] = Agent(name, self._limits(name))
+                self.agents[name].is_supervised = True
+            self.agents[name].resize()
+
+    def _limits(self, name: str) -> Callable[[], Limits]:
+        return lambda: Limits(9, self.config.agent(name).replicas)
+
+    def _work(self, post: Post) -> StartFunction:
+        async def serve(status: Status) -> None:
+            assert post.seat not in self.serving, "two workers have one seat"
+            me = post.worker.value = self.serving[post.seat] = Worker()
+            status.started()
+            try:
+                await me.leaving.wait()
+                await trio.sleep(self._task_s)
+            finally:
+                del self.serving[post.seat]
+
+        return taking_turns(post, serve)
+
+    async def rows(self, root: Supervisor) -> dict[str, list[str]]:
+        """The children of each supervisor, by its name; numbers of those that are new taken off."""
+        found: dict[str, list[str]] = {}
+
+        def note(name: str, children: object) -> None:
+            assert name not in found, "two supervisors for one thing"
+            found[name] = []
+            for info, below in children:  # type: ignore[attr-defined]
+                plain = re.sub(r" \(\d+\)$", "", info.id)
+                found[name].append(plain)
+                if below is not None:
+                    note(plain, below.children)
+
+        top = await snapshot(root)
+        note("root", top.children)
+        return found
+
+
+class Worker:
+    """Somebody who has a seat."""
+
+    def __init__(self) -> None:
+        self.leaving = trio.Event()
+
+    def leave(self, why: str) -> None:
+        self.leaving.set()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    steps=st.lists(
+        st.tuples(configurations(), st.sampled_from([0.0, 1.5, LONG_S])), min_size=2, max_size=5
+    ),
+    task_s=st.sampled_from([0.0, 1.0, 7.0]),
+)
+def test_it_becomes_what_is_configured_and_no_seat_is_ever_had_twice(
+    tmp_path: Path, steps: list[tuple[tuple[str, Placing], float]], task_s: float
+) -> None:
+    async def play() -> None:
+        stage = Stage(tmp_path, task_s)
+        stage.write(steps[0][0][0])
+        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
+        async with trio.open_nursery() as nursery:
+            await nursery.start(root.run)
+            await nursery.start(stage.tree.tidy)
+            for (text, _), pause_s in steps[1:]:
+                stage.write(text)
+                await stage.tree.follow()
+                await trio.sleep(pause_s)
+            await trio.sleep(LONG_S)
+            placing = steps[-1][0][1]
+            found = await stage.rows(root)
+            nursery.cancel_scope.cancel()
+
+        assert len(found) == len(stage.config.supervisors) + 2 + sum(
+            not group for group, _ in placing.values()
+        )
+        for name, (group, replicas) in placing.items():
+            seats = [f"{name}#{number}" for number in range(replicas)]
+            children = found[f"group {group}" if group else name]
+            assert [one for one in children if one.startswith(f"{name}#")] == seats
+            assert [seat.name for seat in stage.agents[name].seats] == seats
+        for name, table in stage.config.supervisors.items():
+            above = f"group {table.parent}" if table.parent else "agents"
+            assert f"group {name}" in found[above]
+            if table.strategy == "rest_for_one":
+                members = [one for one in found[f"group {name}"] if "#" in one]
+                order = [agent for agent in placing if placing[agent][0] == name]
+                assert members == sorted(members, key=lambda m: order.index(m[0]))
+
+    trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_who_is_not_concerned_goes_on_undisturbed(tmp_path: Path) -> None:
+    one = '[supervisors.x]\n[agents.a]\nsupervisor = "x"\n[agents.b]\n[agents.c]\n'
+    other = (
+        '[supervisors.x]\n[agents.a]\nsupervisor = "x"\nqueue_limit = 7\n[agents.b]\nreplicas = 2\n'
+        '[supervisors.y]\n[agents.c]\nsupervisor = "y"\n'
+    )
+
+    async def play() -> None:
+        stage = Stage(tmp_path, 1.0)
+        stage.write(one)
+        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
+        async with trio.open_nursery() as nursery:
+            await nursery.start(root.run)
+            await nursery.start(stage.tree.tidy)
+            before = {name: stage.serving[stage.agents[name].seats[0]] for name in "abc"}
+            stage.write(other)
+            await stage.tree.follow()
+            await trio.sleep(LONG_S)
+            after = {name: stage.serving[stage.agents[name].seats[0]] for name in "abc"}
+            nursery.cancel_scope.cancel()
+        assert [name for name in "abc" if before[name] is not after[name]] == ["c"]
+
+    trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
