@@ -17,6 +17,8 @@ from tests import npm
 from tests.npm import CACHE as ALL
 from tests.npm import INSTALL_TIMEOUT_S, Unavailable
 
+__all__ = ["RealCLI", "Unavailable", "ensure", "environment"]
+
 DEFAULT_VERSION: Final = "2.1.197"
 PACKAGE: Final = "@anthropic-ai/claude-code"
 CACHE: Final = ALL / "claude-code"
