@@ -124,7 +124,7 @@ async def test_connections_that_say_nothing_keep_nobody_out(project: Project) ->
             await stream.aclose()
 
 
-async def test_the_pools_hello_tells_its_version_pid_and_name(project: Project) -> None:
+async def test_the_pools_hello_tells_its_version_pid_and_name_and_http(project: Project) -> None:
     async with project.connect():
         answer = await knock(project.place, hello_line(__version__, project.place.root, None))
         first: dict[str, Any] = json.loads(answer.split(b"\n")[0])
@@ -133,6 +133,7 @@ async def test_the_pools_hello_tells_its_version_pid_and_name(project: Project) 
             "version": __version__,
             "pid": project.pool_pid(),
             "name": project.folder.name,
+            "http": {},
         }
 
 

@@ -18,6 +18,8 @@ from tests import npm
 from tests.npm import CACHE as ALL
 from tests.npm import INSTALL_TIMEOUT_S, Unavailable
 
+__all__ = ["RealCLI", "Unavailable", "ensure", "environment"]
+
 DEFAULT_VERSION: Final = "2.1.197"
 VERSIONS: Final = ("2.0.60", "2.1.50", "2.1.150", "2.1.332")
 """The oldest that is served, two from the middle, the newest that was tried."""

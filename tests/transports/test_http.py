@@ -69,7 +69,8 @@ def test_without_a_token_nobody_comes_in(shared: Served) -> None:
 )
 def test_with_a_wrong_token_nobody_comes_in(shared: Served, given: str) -> None:
     said = given.format(token=shared.token).encode("latin-1")
-    headers = {**{k: v.encode() for k, v in shared.headers().items()}, "authorization": said}
+    headers = {name.encode(): value.encode() for name, value in shared.headers().items()}
+    headers[b"authorization"] = said
 
     assert httpx2.post(shared.url, json=INITIALIZE, headers=headers).status_code == 401
 

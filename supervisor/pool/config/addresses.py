@@ -9,6 +9,9 @@ ADDRESS = (
 )
 """What an address may be, in words."""
 
+PATTERN = r"^$|^(localhost|[0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$"
+"""The same for editors, roughly; or nothing."""
+
 
 @dataclass(frozen=True)
 class HttpAddress:
@@ -31,11 +34,6 @@ class HttpAddress:
     def is_loopback(self) -> bool:
         """Whether this machine alone can reach it."""
         return ipaddress.ip_address(self.host).is_loopback
-
-    @property
-    def is_any(self) -> bool:
-        """Whether it stands for all addresses of this machine."""
-        return ipaddress.ip_address(self.host).is_unspecified
 
 
 def parse_address(text: object) -> HttpAddress:

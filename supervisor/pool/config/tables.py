@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from supervisor.place import STATE_FOLDER, is_state_folder, split_command
-from supervisor.pool.config.addresses import ADDRESS, parse_address
+from supervisor.pool.config.addresses import ADDRESS, PATTERN, parse_address
 from supervisor.pool.config.problems import did_you_mean, nearest, written
 from supervisor.pool.config.quantities import (
     DURATION,
@@ -434,7 +434,11 @@ class LogsTable(Table):
 class HttpTable(Table):
     """`[http]`."""
 
-    address: Annotated[str, Allowed(f'{ADDRESS}, or ""')]
+    address: Annotated[
+        str,
+        WithJsonSchema({"type": "string", "pattern": PATTERN}),
+        Allowed(f'{ADDRESS}, or ""'),
+    ]
     """Where MCP is served over HTTP, besides the local socket; empty: nowhere."""
     allow_remote: Switch
     """The address may be one that other machines reach."""
