@@ -251,7 +251,9 @@ def _table(facts: dict[str, Any], colour: bool) -> str:
     # Several agents may name the same skill or server, and share what is wrong with it.
     warnings = dict.fromkeys(warning for a in facts["agents"] for warning in a["warnings"])
     lines += [f"  {warning}" for warning in (*warnings, *facts["warnings"])]
-    lines += [f"  wrong, so what was there before holds on: {one}" for one in facts["refused"]]
+    # Of a definition, its agent's warning says it.
+    refused = [one for one in facts["refused"] if not any(one in said for said in warnings)]
+    lines += [f"  wrong, so what was there before holds on: {one}" for one in refused]
     lines.append(f"log: {facts['log']}")
     return "\n".join(lines)
 
