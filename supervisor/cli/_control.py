@@ -244,7 +244,9 @@ def _table(facts: dict[str, Any], colour: bool) -> str:
         not_served = f"no HTTP: {http.get('problem')}"
         served = f"MCP over HTTP: {http.get('url')}; the token is in {http.get('token_file')}"
         lines.append(not_served if "problem" in http else served)
-    lines += [f"  wrong, so what was there before holds on: {one}" for one in facts["refused"]]
+    # Of a definition, its agent's warning says it.
+    refused = [one for one in facts["refused"] if not any(one in said for said in warnings)]
+    lines += [f"  wrong, so what was there before holds on: {one}" for one in refused]
     lines.append(f"log: {facts['log']}")
     return "\n".join(lines)
 

@@ -14,7 +14,7 @@ AGENT: dict[str, Any] = {
 def table(*agents: dict[str, Any], colour: bool = False) -> list[str]:
     rows = [AGENT | agent for agent in agents]
     facts: dict[str, Any] = {"pid": 1, "version": "1", "root": "/p", "log": "/log", "agents": rows}
-    facts |= {"name": "p", "down": [], "warnings": []}
+    facts |= {"name": "p", "down": [], "warnings": [], "refused": []}
     return _table(facts, colour).splitlines()
 
 
