@@ -171,5 +171,5 @@ async def client(
     place = Place(str(tmp_path), {"HOME": str(tmp_path)})
     front_end = FrontEnd(cast(Pool, pool), place, {}, faults.append)
     CLIENT.set(connection)
-    async with Client(front_end._server, mode=mode) as connected:
+    async with Client(front_end.server, mode=mode) as connected:
         yield connected

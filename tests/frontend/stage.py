@@ -156,7 +156,7 @@ class Stage:
     def client(self, mode: Mode = "legacy") -> AbstractAsyncContextManager[Client]:
         """The SDK's client: JSON-RPC as Claude Code speaks it, or the newest protocol."""
         CLIENT.set(Connection())
-        return Client(self.front_end._server, mode=mode)
+        return Client(self.front_end.server, mode=mode)
 
     @asynccontextmanager
     async def raw(self, version: str = "2025-11-25") -> AsyncIterator[Raw]:
@@ -173,7 +173,7 @@ class Stage:
 
         async def serve() -> None:
             CLIENT.set(Connection())
-            server, writer = self.front_end._server, LineWriter(stream)
+            server, writer = self.front_end.server, LineWriter(stream)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(writer.abandon_when_cancelled)
                 options = server.create_initialization_options()
