@@ -7,11 +7,9 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
 
 import mcp_types
 import trio
-from mcp.server import Server
 from mcp.server.subscriptions import ResourceUpdated
 
 from supervisor import __version__
@@ -58,11 +56,6 @@ class FrontEnd:
         self.notices = Notices()
         """What clients are told unasked; its `run` is to be running."""
         self._server = PoolServer(self.pool, self.notices, self.on_fault)
-
-    @property
-    def server(self) -> Server[Any]:
-        """The one MCP server, which other transports serve, too."""
-        return self._server
 
     def told(self, event: PoolEvent) -> None:
         """Something has happened in the pool: clients that asked for it are told soon."""

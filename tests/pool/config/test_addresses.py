@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from supervisor.pool.config.addresses import PATTERN, Address, parse_address
+from supervisor.pool.config.addresses import PATTERN, HttpAddress, parse_address
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from supervisor.pool.config.addresses import PATTERN, Address, parse_address
     ],
 )
 def test_an_address_is_an_ip_address_and_a_port(text: str, host: str, port: int) -> None:
-    assert parse_address(text) == Address(host, port)
+    assert parse_address(text) == HttpAddress(host, port)
     assert re.search(PATTERN, text)
 
 
@@ -33,8 +33,11 @@ def test_anything_else_is_none(text: object) -> None:
 
 @pytest.mark.parametrize(("host", "loopback"), [("127.9.9.9", True), ("::1", True), ("::", False)])
 def test_it_knows_whether_others_reach_it(host: str, loopback: bool) -> None:
-    assert Address(host, 1).is_loopback is loopback
+    assert HttpAddress(host, 1).is_loopback is loopback
 
 
 def test_it_is_written_as_urls_have_it() -> None:
-    assert (str(Address("::1", 1)), str(Address("127.0.0.1", 1))) == ("[::1]:1", "127.0.0.1:1")
+    assert (str(HttpAddress("::1", 1)), str(HttpAddress("127.0.0.1", 1))) == (
+        "[::1]:1",
+        "127.0.0.1:1",
+    )
