@@ -39,11 +39,11 @@ async def _values(
     if isinstance(ref, mcp_types.PromptReference):
         prompt = PROMPTS.get(ref.name)
         is_agent = argument == "agent" and prompt is not None and argument in prompt.arguments
-        return pool.purposes() if is_agent else ()
+        return await pool.purposes() if is_agent else ()
     if f"{{{argument}}}" not in ref.uri:
         return ()
     if ref.uri in (TEMPLATES["agents"], TEMPLATES["logs"]):
-        return pool.purposes()
+        return await pool.purposes()
     if ref.uri == TEMPLATES["tasks"]:
         return [task.id for task in await newest_tasks(pool, TASKS)]
     return ()

@@ -139,7 +139,8 @@ def _short(text: str) -> str:
 async def _delegate(pool: Pool, given: Mapping[str, str]) -> str:
     agent, work = given.get("agent"), given.get("work")
     if agent is None:
-        listed = "\n".join(f"- {n}: {_short(about)}" for n, about in pool.purposes().items())
+        purposes = await pool.purposes()
+        listed = "\n".join(f"- {n}: {_short(about)}" for n, about in purposes.items())
         whom = f"to the agent that fits it best, of these:\n{listed}\n"
     else:
         whom = f"to the agent {agent} ({_short(pool.define(agent).description)})."

@@ -84,7 +84,7 @@ async def listed(pool: Pool) -> list[mcp_types.Resource]:
             mime_type=JSON,
         )
     ]
-    for name, description in pool.purposes().items():
+    for name, description in (await pool.purposes()).items():
         found.append(_resource("agents", name, f"Agent {name}", description, JSON))
         about = f"The last lines of the log that concern {name}."
         found.append(_resource("logs", name, f"Log of {name}", about, TEXT))

@@ -67,7 +67,7 @@ class FrontEnd:
 
     def _tell_lists_changed(self) -> None:
         # Those of tools and resources, and what clients have subscribed to of them.
-        agents = [Address("agents", name).uri for name in self.pool.purposes()]
+        agents = [Address("agents", name).uri for name in self.pool.agent_names]
         self.notices.tell([*lists_changed(), *map(ResourceUpdated, agents)])
 
     @property

@@ -102,8 +102,6 @@ class Pool:
         self._roles = Roles(root, self._environ, folders, lambda: self.config)
         self.define = self._roles.define
         """An agent's role as its files and pool.toml say; raises PoolError."""
-        self.purposes = self._roles.purposes
-        """What each defined agent is for, by its name."""
         self.on_reload: Callable[[], None] = lambda: None
         """Called when other settings hold than before, with those in `config`."""
         self._agents: dict[str, Agent] = {}
@@ -595,6 +593,16 @@ class Pool:
             with contextlib.suppress(PoolError):  # it is told when the agent is called
                 wanted[self._roles.launch(entry.name).spare] = number
         return wanted
+
+    @property
+    def agent_names(self) -> set[str]:
+        """The names of all defined agents."""
+        return self._roles.names
+
+    async def purposes(self) -> dict[str, str]:
+        """What each defined agent is for, by its name, as its file says now."""
+        await self._reloader.current()
+        return self._roles.purposes()
 
     def _undefined(self, defined: set[str]) -> list[Agent]:
         """Agents that have a process, or tasks, and no definition any more."""

@@ -68,9 +68,10 @@ def test_the_keys_of_a_process_are_keys_and_the_list_is_complete() -> None:
 
 def test_every_key_of_the_text_is_one() -> None:
     known = {*AgentTable.model_fields, *PoolTable.model_fields, *HttpTable.model_fields}
-    words = keys(TEXT) - {"serve", "run", "check", "config", "status", "list", "doctor"}
+    commands = {"serve", "run", "check", "config", "status", "list", "doctor", "reload"}
+    others = {"unknown_agent", "configuration_reloaded", "configuration_refused"}
 
-    assert words <= known
+    assert keys(TEXT) - commands - others <= known
 
 
 @pytest.mark.parametrize("words", re.findall(r"^\$? ?agent-pool ([^#\n]+)", TEXT, re.MULTILINE))

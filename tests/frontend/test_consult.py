@@ -142,6 +142,7 @@ async def test_an_agent_that_is_given_more_while_the_task_waits_does_not_get_it(
         with trio.fail_after(LIMIT_S):
             await first.doing.wait_value("working")
         stage.project.write_agent("reader", "Do it.", "tools: Read, Bash")
+        await stage.pool.reload("the test")
         stage.pool.cancel(first)
 
         with trio.fail_after(LIMIT_S):

@@ -322,6 +322,7 @@ async def test_a_task_that_is_done_is_told_and_read_with_its_answer(
 
 async def test_what_a_user_has_to_mend_is_told_unasked(stage: Stage) -> None:
     async with stage.raw() as client:
+        await listen(client, "pool://tree")  # by then it has been greeted
         stage.front_end.told(ConfigurationRefused("", "a test", ("pool.toml:3: linger: wrong",)))
 
         message = await client.notice(LOG)

@@ -42,6 +42,9 @@ class AskingPool:
         text = f"{decision.answer}: {decision.reason}"
         task.settle(TaskResult(text, Usage(), None, None))
 
+    def place_in_queue(self, task: Task) -> None:
+        """It waits for nobody."""
+
     async def recorded(self, task: Task) -> None:
         await task.settled.wait()
 

@@ -32,9 +32,10 @@ def configurations(draw: st.DrawFn) -> tuple[str, Placing]:
     groups = draw(st.lists(st.sampled_from(GROUPS), unique=True))
     lines: list[str] = []
     for number, name in enumerate(groups):
-        parent = draw(st.sampled_from(["", *groups[:number]]))
-        strategy = draw(st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"]))
-        intensity = draw(st.integers(4, 6))
+        parent = draw(st.sampled_from(["", "", *groups[:number]]))
+        # Mostly the same as before, so that not each change makes a new supervisor.
+        strategy = draw(st.sampled_from([*["rest_for_one"] * 4, "one_for_all", "one_for_one"]))
+        intensity = draw(st.sampled_from([5, 5, 5, 6]))
         lines += [f"[supervisors.{name}]", f'parent = "{parent}"', f'strategy = "{strategy}"']
         lines.append(f"intensity = {intensity}")
     placing: Placing = {}
@@ -51,6 +52,7 @@ class Stage:
     def __init__(self, folder: Path, task_s: float) -> None:
         self.files = ConfigFiles(SHIPPED, (folder / "pool.toml",))
         self.serving: dict[Seat, object] = {}
+        self.had_twice: list[str] = []
         self._task_s = task_s
         self.config: Config
         self.agents: dict[str, Agent] = {}
@@ -70,14 +72,15 @@ class Stage:
 
     def _work(self, post: Post) -> StartFunction:
         async def serve(status: Status) -> None:
-            assert post.seat not in self.serving, "two workers have one seat"
+            if post.seat in self.serving:  # an exception would be a crash, and forgiven
+                self.had_twice.append(post.seat.name)
             me = post.worker.value = self.serving[post.seat] = Worker()
             status.started()
             try:
                 await me.leaving.wait()
                 await trio.sleep(self._task_s)
             finally:
-                del self.serving[post.seat]
+                self.serving.pop(post.seat, None)
 
         return taking_turns(post, serve)
 
@@ -109,7 +112,7 @@ class Worker:
         self.leaving.set()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     steps=st.lists(
         st.tuples(configurations(), st.sampled_from([0.0, 1.5, LONG_S])), min_size=2, max_size=5
@@ -135,6 +138,7 @@ def test_it_becomes_what_is_configured_and_no_seat_is_ever_had_twice(
             found = await stage.rows(root)
             nursery.cancel_scope.cancel()
 
+        assert stage.had_twice == []
         assert len(found) == len(stage.config.supervisors) + 2 + sum(
             not group for group, _ in placing.values()
         )
