@@ -19,6 +19,7 @@ from supervisor.frontend._questions import question
 from supervisor.place import Place
 from supervisor.pool import Desk, Pool, Task, TaskResult, Wish
 from supervisor.protocol import Usage
+from tests.frontend.conftest import CONFIG
 
 Mode = Literal["legacy", "auto"]
 WISH = Wish("coder", "t-1", "Bash", {"command": "make"}, "")
@@ -29,6 +30,7 @@ class AskingPool:
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
+        self.config = CONFIG
 
     async def submit(
         self, name: str, text: str, timeout_s: float | None = None, *, desk: Desk, **_: object
