@@ -77,13 +77,13 @@ class FullScreen:
     def _take(self) -> None:
         if self._keys:
             self._modes = termios.tcgetattr(sys.stdin)
-            tty.setcbreak(sys.stdin, termios.TCSADRAIN)
+            tty.setcbreak(sys.stdin, termios.TCSANOW)
         _write(_TAKE)
 
     def _give_back(self) -> None:
         _write(_GIVE_BACK)
         if self._modes is not None:
-            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._modes)
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, self._modes)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._give_back()
