@@ -96,5 +96,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    # Past sys.stdout: Ctrl-Z may come in the middle of its flush, which then refuses another write.
+    data = memoryview(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+    while data:
+        data = data[os.write(sys.stdout.fileno(), data) :]
