@@ -164,6 +164,22 @@ def test_another_key_does_nothing(shown: Terminal) -> None:
     assert shown.process.poll() is None
 
 
+def test_stopped_it_gives_the_terminal_back_and_takes_it_again_later(shown: Terminal) -> None:
+    shown.seen = ""
+    shown.process.send_signal(signal.SIGTSTP)
+    shown.read_until(GIVEN_BACK)
+    trio.run(
+        until,
+        lambda: psutil.Process(shown.process.pid).status() == psutil.STATUS_STOPPED,
+        "the stop",
+    )
+    shown.process.send_signal(signal.SIGCONT)
+    shown.read_until(TAKEN)
+    shown.press("q")
+
+    assert shown.end()[0] == 0
+
+
 def test_a_page_fits_into_a_small_terminal_and_says_that_there_is_more(terminal: Start) -> None:
     shown = terminal("top", all_of_it=True, NO_COLOR="1")
     shown.resize(30, 6)
