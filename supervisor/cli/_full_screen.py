@@ -77,13 +77,13 @@ class FullScreen:
     def _take(self) -> None:
         if self._keys:
             self._modes = termios.tcgetattr(sys.stdin)
-            tty.setcbreak(sys.stdin, termios.TCSADRAIN)
+            tty.setcbreak(sys.stdin, termios.TCSANOW)
         _write(_TAKE)
 
     def _give_back(self) -> None:
         _write(_GIVE_BACK)
         if self._modes is not None:
-            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._modes)
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, self._modes)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._give_back()
@@ -96,5 +96,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    # Past sys.stdout: Ctrl-Z may come in the middle of its flush, which then refuses another write.
+    data = memoryview(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+    while data:
+        data = data[os.write(sys.stdout.fileno(), data) :]

@@ -30,6 +30,9 @@ from supervisor.place import Place
 REFRESH_S = 1.0
 """Between two looks."""
 
+SHOWN_S = 0.3
+"""For so long a page stands at least, and keys are looked for."""
+
 HEAD = (
     "AGENT", "STATE", "PID", "CPU", "MEMORY", "DONE", "FAILED", "RESTARTS", "WAITING", "COST",
     "RAN", "TASK", "DOING",
@@ -69,14 +72,15 @@ def top(place: Place, once: bool, as_json: bool) -> int:
 def _watch(looker: Looker) -> int:
     with FullScreen() as screen:
         while True:
-            due = time.monotonic() + REFRESH_S
+            began = time.monotonic()
             facts = looker.look()
             width, height = screen.size
             # One less: what follows a full line would take away its last character.
             colour = colours(sys.stdout)
             lines = _fitting(page(facts, width - 1, colour), height - 1)
             screen.show([*lines, painted(cut("q: quit", width - 1), DIM, colour)])
-            if _is_told_to_quit(screen, due):
+            # A pool that does not answer takes longer than the time between two looks.
+            if _is_told_to_quit(screen, max(began + REFRESH_S, time.monotonic() + SHOWN_S)):
                 return 0
 
 
