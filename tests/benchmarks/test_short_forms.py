@@ -34,7 +34,7 @@ def run(name: str) -> dict[str, Any]:
 def test_the_tree_is_measured_beside_bare_trio() -> None:
     rows = run("tree")["rows"]
 
-    assert {row["n"] for row in rows} == {10, 1_000, 10_000}
+    assert {row["n"] for row in rows} == {10, 1_000}
     assert all(row["tree"] > 0 and row["bare"] > 0 for row in rows)
 
 
