@@ -116,8 +116,9 @@ class TerminalAsker:
             return True  # it is not the terminal that controls us, so reading it stops nobody
 
     def _say(self, text: str) -> None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        # Past sys.stderr: a thread that holds its lock when the program ends would abort that.
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), text.encode(sys.stderr.encoding, "backslashreplace"))
 
 
 def asker_at_terminal(line: StatusLine) -> TerminalAsker | None:

@@ -152,6 +152,8 @@ class Ledger(Questions, trio.abc.AsyncResource):
             return
         self._closed = True
         with trio.CancelScope(shield=True):
+            # What is being written now, and fails, is put back first, to be tried once more.
+            await self._writer.run(lambda _: None)
             await self._writer.close()
             await self._close_reader()
 

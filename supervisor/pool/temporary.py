@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -43,6 +44,7 @@ class TemporaryFolders:
         self._own = Path(shared) / f"agent-pool-{os.getuid()}" / mark_of(state_folder)
         self._fallback = Path(state_folder) / "temporary"
         self._folder: Path | None = None
+        self._placing = threading.Lock()  # several workers may start at once
 
     async def clean(self) -> int:
         """Remove what pools before this one have left; returns how many folders that were."""
@@ -99,7 +101,9 @@ class TemporaryFolders:
         return removed
 
     def _make(self, worker: str) -> Path:
-        folder = self._place() / _path_name(worker)
+        with self._placing:
+            place = self._place()
+        folder = place / _path_name(worker)
         _remove(folder)
         private_folder(str(folder))
         return folder

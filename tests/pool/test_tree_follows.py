@@ -144,14 +144,14 @@ def test_it_becomes_what_is_configured_and_no_seat_is_ever_had_twice(
         )
         for name, (group, replicas) in placing.items():
             seats = [f"{name}#{number}" for number in range(replicas)]
-            children = found[f"group {group}" if group else name]
+            children = found[f"group:{group}" if group else name]
             assert [one for one in children if one.startswith(f"{name}#")] == seats
             assert [seat.name for seat in stage.agents[name].seats] == seats
         for name, table in stage.config.supervisors.items():
-            above = f"group {table.parent}" if table.parent else "agents"
-            assert f"group {name}" in found[above]
+            above = f"group:{table.parent}" if table.parent else "agents"
+            assert f"group:{name}" in found[above]
             if table.strategy == "rest_for_one":
-                members = [one for one in found[f"group {name}"] if "#" in one]
+                members = [one for one in found[f"group:{name}"] if "#" in one]
                 order = [agent for agent in placing if placing[agent][0] == name]
                 assert members == sorted(members, key=lambda m: order.index(m[0]))
 
