@@ -189,8 +189,10 @@ class Agent:
     def resize(self) -> None:
         """Have as many places of workers as is configured now; those too many are to leave."""
         wanted = self._limits().replicas
-        for number in range(len(self.seats), wanted):
+        # Those that leave do so in any order: there may be gaps.
+        for number in set(range(wanted)) - {seat.number for seat in self.seats}:
             self.seats.append(Seat(f"{self.name}#{number}", number))
+        self.seats.sort(key=lambda seat: seat.number)
         for seat in self.seats:
             seat.is_leaving = seat.number >= wanted
 

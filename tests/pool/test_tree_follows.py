@@ -78,7 +78,8 @@ class Stage:
             status.started()
             try:
                 await me.leaving.wait()
-                await trio.sleep(self._task_s)
+                # Not all at once: those that leave do so in any order.
+                await trio.sleep(self._task_s * (1 + post.seat.number))
             finally:
                 self.serving.pop(post.seat, None)
 
@@ -144,14 +145,14 @@ def test_it_becomes_what_is_configured_and_no_seat_is_ever_had_twice(
         )
         for name, (group, replicas) in placing.items():
             seats = [f"{name}#{number}" for number in range(replicas)]
-            children = found[f"group {group}" if group else name]
+            children = found[f"group:{group}" if group else name]
             assert [one for one in children if one.startswith(f"{name}#")] == seats
             assert [seat.name for seat in stage.agents[name].seats] == seats
         for name, table in stage.config.supervisors.items():
-            above = f"group {table.parent}" if table.parent else "agents"
-            assert f"group {name}" in found[above]
+            above = f"group:{table.parent}" if table.parent else "agents"
+            assert f"group:{name}" in found[above]
             if table.strategy == "rest_for_one":
-                members = [one for one in found[f"group {name}"] if "#" in one]
+                members = [one for one in found[f"group:{name}"] if "#" in one]
                 order = [agent for agent in placing if placing[agent][0] == name]
                 assert members == sorted(members, key=lambda m: order.index(m[0]))
 
@@ -179,5 +180,28 @@ def test_who_is_not_concerned_goes_on_undisturbed(tmp_path: Path) -> None:
             after = {name: stage.serving[stage.agents[name].seats[0]] for name in "abc"}
             nursery.cancel_scope.cancel()
         assert [name for name in "abc" if before[name] is not after[name]] == ["c"]
+
+    trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_place_that_is_wanted_again_while_its_neighbour_has_gone_is_there_once(
+    tmp_path: Path,
+) -> None:
+    async def play() -> None:
+        stage = Stage(tmp_path, 1.0)
+        stage.write("[agents.a]\nreplicas = 3\n")
+        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
+        async with trio.open_nursery() as nursery:
+            await nursery.start(root.run)
+            await nursery.start(stage.tree.tidy)
+            stage.write("[agents.a]\nreplicas = 1\n")
+            await stage.tree.follow()
+            await trio.sleep(2.5)
+            assert [seat.name for seat in stage.agents["a"].seats] == ["a#0", "a#2"]
+            stage.write("[agents.a]\nreplicas = 3\n")
+            await stage.tree.follow()
+            await trio.sleep(LONG_S)
+            assert (await stage.rows(root))["a"] == ["a#0", "a#1", "a#2"]
+            nursery.cancel_scope.cancel()
 
     trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
