@@ -103,6 +103,8 @@ class Roles:
         withdrawn = self._catalogue.trusted and not trusted
         self._catalogue.trusted = trusted
         found = self._catalogue.all()
+        if withdrawn:  # nobody is served any more by what was read while it was trusted
+            self._leaving.clear()
         before = {} if withdrawn else self._sound()
         entries: dict[str, Entry] = {e.name: e for e in found if isinstance(e, AgentDefinition)}
         self._strays, self.refused = [], {}
