@@ -29,6 +29,9 @@ _MOST_TELLING: tuple[SeatState, ...] = (
 )
 """Which worker's state is its agent's, where they differ."""
 
+_COMING: tuple[SeatState, ...] = ("starting", "idle", "resetting")
+"""In which a worker takes the next task before long."""
+
 RECENT = 16
 """Tasks of late by which it is told how long one takes."""
 
@@ -263,7 +266,7 @@ class Agent:
             return False
         if seat.eager or seat.number < self._limits().min_replicas:
             return True
-        coming = [s for s in self.seats if s.state in ("starting", "idle", "resetting")]
+        coming = [s for s in self.seats if not s.is_leaving and s.state in _COMING]
         return max(len(self.queue), len(self.warmups[:1])) > len(coming) - (seat in coming)
 
     def can_spare(self, seat: Seat) -> bool:

@@ -96,10 +96,11 @@ class AgentTree:
         return ChildSpec(TOP, supervise, type="supervisor")
 
     async def add(self, agent: Agent) -> None:
-        """Supervise an agent that was not known before."""
+        """Supervise an agent that was not known before; not one that has gone meanwhile."""
         async with self._changing:
-            wanted = {one.key: one for one in self._wanted()}
-            await self._have(wanted[self._key(agent)])
+            for wanted in self._wanted():
+                if wanted.key == self._key(agent):
+                    await self._have(wanted)
 
     async def forget(self, agent: Agent) -> None:
         """Supervise an agent no more that has no process."""
@@ -416,7 +417,7 @@ class AgentTree:
         if post.restart != "temporary":
             return
         post.seat.state, post.seat.gone = "stopped", True
-        if all(one.gone for one in post.agent.seats):
+        if all(one.gone or one.is_leaving for one in post.agent.seats):
             self._down(post.agent, f"{cause}, and it is not to be restarted", None)
 
     def _ended(self, branch: Branch, reason: str, cool_down_s: float | None = None) -> None:
