@@ -182,7 +182,7 @@ class AgentTree:
         except SupervisorGone:  # it is started with what is above it
             if above is not None:
                 for post in branch.posts:
-                    self._down(post.agent, f"its {above.key} has ended", above)
+                    self._down(post.agent, f"its {_in_words(above.key)} has ended", above)
 
     def _grow(self, wanted: Wanted) -> Branch:
         above = self._current[wanted.above] if wanted.above else None
@@ -207,7 +207,7 @@ class AgentTree:
                 with _there_already():
                     await _running(branch).start_child(self._worker(post))
             except SupervisorGone:
-                self._down(post.agent, f"its {branch.key} has ended", branch)
+                self._down(post.agent, f"its {_in_words(branch.key)} has ended", branch)
 
     def _retire(self, branch: Branch) -> None:
         """Have a supervisor go, once its workers have let their seats go."""

@@ -101,11 +101,12 @@ def test_what_is_trusted_no_longer_is_not_kept_for_what_cannot_be_started_withou
     trust(tmp_path, environ)
     path.write_text('[defaults.agent]\npermission_mode = "bypassPermissions"\n')
     config = ConfigInForce(ConfigFiles.find(tmp_path, environ, SHIPPED), environ)
-    assert config.config.defaults.agent.permission_mode == "bypassPermissions"
+    trusted = config.config
+    assert trusted.defaults.agent.permission_mode == "bypassPermissions"
 
     distrust(tmp_path, environ)
     without = Problem(path, None, "agents.one.command", "cannot be started")
-    config.read_again(lambda one: [] if "bypass" in str(one.config) else [without])
+    config.read_again(lambda one: [] if one.config is trusted else [without])
     assert config.config.defaults.agent.permission_mode == "acceptEdits"
 
 

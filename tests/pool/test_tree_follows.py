@@ -228,3 +228,29 @@ def test_an_agent_is_down_whose_other_workers_only_finish_what_they_have(tmp_pat
             nursery.cancel_scope.cancel()
 
     trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_who_comes_into_a_group_that_has_ended_is_down_and_told_of_it_by_its_name(
+    tmp_path: Path,
+) -> None:
+    one = '[supervisors.x]\nintensity = 0\ncool_down = "10h"\n[agents.a]\nsupervisor = "x"\n'
+
+    async def play() -> None:
+        stage = Stage(tmp_path, 1.0)
+        stage.write(one)
+        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
+        async with trio.open_nursery() as nursery:
+            await nursery.start(root.run)
+            await nursery.start(stage.tree.tidy)
+            failing = stage.serving[stage.agents["a"].seats[0]]
+            failing.fails = True
+            failing.leave("now")
+            await trio.sleep(5)
+            stage.write(one + '[agents.b]\nsupervisor = "x"\n')
+            await stage.tree.follow()
+            down = stage.agents["b"].down
+            nursery.cancel_scope.cancel()
+        assert down is not None
+        assert down.reason == "its group x has ended"
+
+    trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
