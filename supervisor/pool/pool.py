@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from supervisor.agents import Folders
+from supervisor.agents import Folders, canonical
 from supervisor.ledger import By, Stats, TaskFilter, TaskRecord
 from supervisor.logs import OnLine
 from supervisor.place import TAG
@@ -300,6 +300,7 @@ class Pool:
         check_text(text)
         await self._check_call()
         definition = self.define(name)
+        name = definition.name  # as its files spell it
         if only_reads:
             check_only_reads(definition, self.settings(name).permission_mode)
         if conversation is not None:
@@ -489,8 +490,7 @@ class Pool:
             PoolError: there will be none.
         """
         await self._check_call()
-        self.define(name)
-        agent = self._known(name)
+        agent = self._known(self.define(name).name)
         agent.callers += 1  # an agent that is removed now stays until this is answered
         try:
             await self._have_up(agent)
@@ -517,6 +517,7 @@ class Pool:
             PoolError: there is no such agent.
         """
         await self._check_call()
+        name = canonical(name)
         if conversation is not None:
             await self._journal.keep_session(name, conversation, None)
         agent = self._agents.get(name if conversation is None else f"{name}@{conversation}")
