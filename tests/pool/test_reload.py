@@ -115,7 +115,7 @@ async def test_a_wrong_edit_leaves_its_agent_as_it_was_and_says_so(project: Proj
         assert await say(client, "one", "[[system]]") == "You are ONE."
         assert (await client.agent("one"))["pid"] == pid
         messages = [n for n in client.notifications if n["method"] == "notifications/message"]
-        assert str(path.resolve()) in messages[-1]["params"]["data"]
+        assert str(path.resolve()) in str(messages[-1]["params"]["data"])
 
         project.write_agent("one", "You are MENDED.", "tools: Bash")
         assert await say(client, "one", "[[system]]") == "You are MENDED."
@@ -370,7 +370,7 @@ async def test_an_agent_with_tasks_moves_into_a_group_and_loses_none(project: Pr
         )
         await until_reloaded(project, "supervisors.team")
         paths = await tree_paths(client)
-        assert "root/agents/group team/one#0" in paths
+        assert "root/agents/group:team/one#0" in paths
         assert "root/agents/one/one#0" in paths, "the task in hand is there still"
         gate.touch()
         assert text_of(await first) == "first"
@@ -406,10 +406,10 @@ async def test_groups_that_move_into_another_take_their_agents_along(project: Pr
         )
         await until_reloaded(project, "supervisors.outer")
         assert await say(client, "one") == "done"
-        await until_path_gone(client, "root/agents/group inner")
+        await until_path_gone(client, "root/agents/group:inner")
         paths = await tree_paths(client)
         assert [path for path in paths if path.endswith("one#0")] == [
-            "root/agents/group outer/group inner (2)/one#0"
+            "root/agents/group:outer/group:inner (2)/one#0"
         ]
 
 
