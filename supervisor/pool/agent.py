@@ -29,6 +29,9 @@ _MOST_TELLING: tuple[SeatState, ...] = (
 )
 """Which worker's state is its agent's, where they differ."""
 
+_COMING: tuple[SeatState, ...] = ("starting", "idle", "resetting")
+"""In which a worker takes the next task before long."""
+
 RECENT = 16
 """Tasks of late by which it is told how long one takes."""
 
@@ -189,8 +192,10 @@ class Agent:
     def resize(self) -> None:
         """Have as many places of workers as is configured now; those too many are to leave."""
         wanted = self._limits().replicas
-        for number in range(len(self.seats), wanted):
+        # Those that leave do so in any order: there may be gaps.
+        for number in set(range(wanted)) - {seat.number for seat in self.seats}:
             self.seats.append(Seat(f"{self.name}#{number}", number))
+        self.seats.sort(key=lambda seat: seat.number)
         for seat in self.seats:
             seat.is_leaving = seat.number >= wanted
 
@@ -261,7 +266,7 @@ class Agent:
             return False
         if seat.eager or seat.number < self._limits().min_replicas:
             return True
-        coming = [s for s in self.seats if s.state in ("starting", "idle", "resetting")]
+        coming = [s for s in self.seats if not s.is_leaving and s.state in _COMING]
         return max(len(self.queue), len(self.warmups[:1])) > len(coming) - (seat in coming)
 
     def can_spare(self, seat: Seat) -> bool:

@@ -96,10 +96,11 @@ class AgentTree:
         return ChildSpec(TOP, supervise, type="supervisor")
 
     async def add(self, agent: Agent) -> None:
-        """Supervise an agent that was not known before."""
+        """Supervise an agent that was not known before; not one that has gone meanwhile."""
         async with self._changing:
-            wanted = {one.key: one for one in self._wanted()}
-            await self._have(wanted[self._key(agent)])
+            for wanted in self._wanted():
+                if wanted.key == self._key(agent):
+                    await self._have(wanted)
 
     async def forget(self, agent: Agent) -> None:
         """Supervise an agent no more that has no process."""
@@ -181,7 +182,7 @@ class AgentTree:
         except SupervisorGone:  # it is started with what is above it
             if above is not None:
                 for post in branch.posts:
-                    self._down(post.agent, f"its {above.key} has ended", above)
+                    self._down(post.agent, f"its {_in_words(above.key)} has ended", above)
 
     def _grow(self, wanted: Wanted) -> Branch:
         above = self._current[wanted.above] if wanted.above else None
@@ -206,7 +207,7 @@ class AgentTree:
                 with _there_already():
                     await _running(branch).start_child(self._worker(post))
             except SupervisorGone:
-                self._down(post.agent, f"its {branch.key} has ended", branch)
+                self._down(post.agent, f"its {_in_words(branch.key)} has ended", branch)
 
     def _retire(self, branch: Branch) -> None:
         """Have a supervisor go, once its workers have let their seats go."""
@@ -416,7 +417,7 @@ class AgentTree:
         if post.restart != "temporary":
             return
         post.seat.state, post.seat.gone = "stopped", True
-        if all(one.gone for one in post.agent.seats):
+        if all(one.gone or one.is_leaving for one in post.agent.seats):
             self._down(post.agent, f"{cause}, and it is not to be restarted", None)
 
     def _ended(self, branch: Branch, reason: str, cool_down_s: float | None = None) -> None:

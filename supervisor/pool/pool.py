@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from supervisor.agents import Folders
+from supervisor.agents import Folders, canonical
 from supervisor.ledger import By, Stats, TaskFilter, TaskRecord
 from supervisor.logs import OnLine
 from supervisor.place import TAG
@@ -300,6 +300,7 @@ class Pool:
         check_text(text)
         await self._check_call()
         definition = self.define(name)
+        name = definition.name  # as its files spell it
         if only_reads:
             check_only_reads(definition, self.settings(name).permission_mode)
         if conversation is not None:
@@ -371,9 +372,10 @@ class Pool:
             return
         agent.is_supervised = True
         await self._tree.add(agent)
-        for unused in forgettable(self._agents.values()):
-            del self._agents[unused.name]
-            await self._tree.forget(unused)
+        # One by one: meanwhile another may be used, or forgotten by another call.
+        while unused := forgettable(self._agents.values()):
+            del self._agents[unused[0].name]
+            await self._tree.forget(unused[0])
 
     async def _run_again(self, found: list[tuple[TaskRecord, str]]) -> None:
         """Queue what a pool before this one has left, as it was."""
@@ -488,12 +490,16 @@ class Pool:
             PoolError: there will be none.
         """
         await self._check_call()
-        self.define(name)
-        agent = await self._agent(name)
-        if agent.ready is not None:
-            return agent.ready  # it may be busy for long, and is warm all the same
-        warmup = agent.ask_for_process()
-        await warmup.done.wait()
+        agent = self._known(self.define(name).name)
+        agent.callers += 1  # an agent that is removed now stays until this is answered
+        try:
+            await self._have_up(agent)
+            if agent.ready is not None:
+                return agent.ready  # it may be busy for long, and is warm all the same
+            warmup = agent.ask_for_process()
+            await warmup.done.wait()
+        finally:
+            agent.callers -= 1
         if isinstance(warmup.answer, Ready):
             return warmup.answer
         assert warmup.answer is not None
@@ -511,6 +517,7 @@ class Pool:
             PoolError: there is no such agent.
         """
         await self._check_call()
+        name = canonical(name)
         if conversation is not None:
             await self._journal.keep_session(name, conversation, None)
         agent = self._agents.get(name if conversation is None else f"{name}@{conversation}")
@@ -646,14 +653,15 @@ class Pool:
             return Limits(settings.queue_limit)
         return Limits(settings.queue_limit, settings.replicas, settings.min_replicas)
 
-    async def _agent(self, name: str) -> Agent:
-        agent = self._known(name)
+    async def _have_up(self, agent: Agent) -> None:
+        """Have an agent that is supervised, and not down; raises PoolError."""
         if agent.down is not None:
             await self._revive(agent)
         # Shielded: an agent that is known is one that has a supervisor.
         with trio.CancelScope(shield=True):
             await self._supervise(agent)
-        return agent
+        if agent.down is not None:  # meanwhile
+            raise PoolError(agent.down_error())
 
     async def _revive(self, agent: Agent) -> None:
         """Start a down agent again, if what it starts has changed; else refuse the call."""

@@ -103,6 +103,8 @@ class Roles:
         withdrawn = self._catalogue.trusted and not trusted
         self._catalogue.trusted = trusted
         found = self._catalogue.all()
+        if withdrawn:  # nobody is served any more by what was read while it was trusted
+            self._leaving.clear()
         before = {} if withdrawn else self._sound()
         entries: dict[str, Entry] = {e.name: e for e in found if isinstance(e, AgentDefinition)}
         self._strays, self.refused = [], {}
@@ -139,11 +141,12 @@ class Roles:
         Raises:
             PoolError: `unknown_agent` or `agent_broken`, with what to do.
         """
-        entry = self._entries.get(canonical(name))
+        name = canonical(name)
+        entry = self._entries.get(name)
         if entry is None and name in self._leaving:
             raise PoolError(removed_error(name))
         if entry is None:
-            raise PoolError(unknown_error(self._catalogue.unknown(canonical(name))))
+            raise PoolError(unknown_error(self._catalogue.unknown(name)))
         if isinstance(entry, BrokenDefinition):
             raise PoolError(broken_error(entry))
         return self._role(entry)

@@ -1,14 +1,19 @@
 """Callers that go in the middle of a call leave an agent that still works."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from supervisor.agents import Folders
 from supervisor.place import built_in
 from supervisor.pool import ConfigFiles, Pool, TaskResult
+from supervisor.pool.agent import Agent
+from supervisor.pool.agent_tree import AgentTree
+from supervisor.pool.conversations import forgettable
 from supervisor.tree import ChildRef, Supervisor, SupervisorFlags
 from tests.client import LIMIT_S, Project, open_project, until
 
@@ -24,6 +29,13 @@ async def project(tmp_path: Path) -> AsyncIterator[Project]:
         project.write_agent("coder")
         project.write_config(CONFIG)
         yield project
+
+
+def pool_of(project: Project) -> Pool:
+    environ = project.environment()
+    files = ConfigFiles.find(project.folder, environ, Path(built_in()) / "config" / "pool.toml")
+    folders = Folders.resolve(project.folder, environ, project.home, Path(built_in()))
+    return Pool(project.folder, environ, files, folders, lambda event: None, "mark")
 
 
 async def test_an_agent_that_is_down_stays_so_until_it_is_reset(project: Project) -> None:
@@ -44,10 +56,7 @@ async def test_an_agent_that_is_down_stays_so_until_it_is_reset(project: Project
 async def test_a_reset_that_is_cancelled_half_way_leaves_an_agent_that_works(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environ = project.environment()
-    files = ConfigFiles.find(project.folder, environ, Path(built_in()) / "config" / "pool.toml")
-    folders = Folders.resolve(project.folder, environ, project.home, Path(built_in()))
-    pool = Pool(project.folder, environ, files, folders, lambda event: None, "mark")
+    pool = pool_of(project)
     async with trio.open_nursery() as nursery:
         await nursery.start(Supervisor("root", SupervisorFlags(), pool.children).run)
         crashed = await pool.submit("coder", "[[crash 3]]")
@@ -71,4 +80,47 @@ async def test_a_reset_that_is_cancelled_half_way_leaves_an_agent_that_works(
             task = await pool.submit("coder", "well?")
             await task.settled.wait()
         assert isinstance(task.outcome, TaskResult)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_warmup_is_answered_though_its_agent_is_removed_meanwhile(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, add = pool_of(project), AgentTree.add
+
+    async def remove_and_add(tree: AgentTree, agent: Agent) -> None:
+        (project.folder / ".claude" / "agents" / "coder.md").unlink()
+        await pool.reload("it is removed")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await add(tree, agent)
+
+    monkeypatch.setattr(AgentTree, "add", remove_and_add)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(Supervisor("root", SupervisorFlags(), pool.children).run)
+        with trio.fail_after(LIMIT_S):
+            assert (await pool.warmup("coder")).pid > 0
+        nursery.cancel_scope.cancel()
+
+
+async def test_conversations_are_forgotten_once_each_where_calls_come_together(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = pool_of(project)
+    monkeypatch.setattr("supervisor.pool.pool.forgettable", partial(forgettable, limit=1))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(Supervisor("root", SupervisorFlags(), pool.children).run)
+        with trio.fail_after(LIMIT_S):
+            for name in "ab":
+                await (await pool.submit("coder", "well?", conversation=name)).settled.wait()
+            for name in "ab":
+                await pool.reset("coder", name)
+
+            async def ask(name: str) -> None:
+                task = await pool.submit("coder", "well?", conversation=name)
+                await task.settled.wait()
+                assert isinstance(task.outcome, TaskResult)
+
+            async with trio.open_nursery() as calls:
+                calls.start_soon(ask, "c")
+                calls.start_soon(ask, "d")
         nursery.cancel_scope.cancel()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from supervisor.agents import Folders
 from supervisor.place import built_in
-from supervisor.pool.config import ConfigFiles, ConfigInForce, changes_between
+from supervisor.pool.config import ConfigFiles, ConfigInForce, Problem, changes_between
 from supervisor.pool.outcome import PoolError
 from supervisor.pool.roles import Roles
 from supervisor.pool.trust import distrust, trust
@@ -91,6 +91,37 @@ def test_what_is_trusted_no_longer_is_not_kept(tmp_path: Path) -> None:
     config.read_again()
     assert config.config.defaults.agent.command == "claude"
     assert config.error is not None
+
+
+def test_what_is_trusted_no_longer_is_not_kept_for_what_cannot_be_started_without_it(
+    tmp_path: Path,
+) -> None:
+    environ = {"HOME": str(tmp_path / "home")}
+    path, _ = in_force(tmp_path)
+    trust(tmp_path, environ)
+    path.write_text('[defaults.agent]\npermission_mode = "bypassPermissions"\n')
+    config = ConfigInForce(ConfigFiles.find(tmp_path, environ, SHIPPED), environ)
+    trusted = config.config
+    assert trusted.defaults.agent.permission_mode == "bypassPermissions"
+
+    distrust(tmp_path, environ)
+    without = Problem(path, None, "agents.one.command", "cannot be started")
+    config.read_again(lambda one: [] if one.config is trusted else [without])
+    assert config.config.defaults.agent.permission_mode == "acceptEdits"
+
+
+def test_a_removed_agent_serves_nobody_by_what_is_trusted_no_longer(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path / "home")}
+    trust(tmp_path, environ)
+    path, agents = roles(tmp_path)
+    path.unlink()
+    agents.read_again()
+    assert agents.serving("one").source == path
+
+    distrust(tmp_path, environ)
+    agents.read_again()
+    with pytest.raises(PoolError, match="unknown_agent"):
+        agents.serving("one")
 
 
 def test_an_agent_that_was_broken_from_the_start_is_no_agent(tmp_path: Path) -> None:

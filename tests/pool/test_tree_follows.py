@@ -51,7 +51,7 @@ class Stage:
 
     def __init__(self, folder: Path, task_s: float) -> None:
         self.files = ConfigFiles(SHIPPED, (folder / "pool.toml",))
-        self.serving: dict[Seat, object] = {}
+        self.serving: dict[Seat, Worker] = {}
         self.had_twice: list[str] = []
         self._task_s = task_s
         self.config: Config
@@ -78,7 +78,10 @@ class Stage:
             status.started()
             try:
                 await me.leaving.wait()
-                await trio.sleep(self._task_s)
+                # Not all at once: those that leave do so in any order.
+                await trio.sleep(self._task_s * (1 + post.seat.number))
+                if me.fails:
+                    raise RuntimeError("it has crashed")
             finally:
                 self.serving.pop(post.seat, None)
 
@@ -107,6 +110,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.leaving = trio.Event()
+        self.fails = False
 
     def leave(self, why: str) -> None:
         self.leaving.set()
@@ -179,5 +183,74 @@ def test_who_is_not_concerned_goes_on_undisturbed(tmp_path: Path) -> None:
             after = {name: stage.serving[stage.agents[name].seats[0]] for name in "abc"}
             nursery.cancel_scope.cancel()
         assert [name for name in "abc" if before[name] is not after[name]] == ["c"]
+
+    trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_place_that_is_wanted_again_while_its_neighbour_has_gone_is_there_once(
+    tmp_path: Path,
+) -> None:
+    async def play() -> None:
+        stage = Stage(tmp_path, 1.0)
+        stage.write("[agents.a]\nreplicas = 3\n")
+        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
+        async with trio.open_nursery() as nursery:
+            await nursery.start(root.run)
+            await nursery.start(stage.tree.tidy)
+            stage.write("[agents.a]\nreplicas = 1\n")
+            await stage.tree.follow()
+            await trio.sleep(2.5)
+            assert [seat.name for seat in stage.agents["a"].seats] == ["a#0", "a#2"]
+            stage.write("[agents.a]\nreplicas = 3\n")
+            await stage.tree.follow()
+            await trio.sleep(LONG_S)
+            assert (await stage.rows(root))["a"] == ["a#0", "a#1", "a#2"]
+            nursery.cancel_scope.cancel()
+
+    trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_an_agent_is_down_whose_other_workers_only_finish_what_they_have(tmp_path: Path) -> None:
+    async def play() -> None:
+        stage = Stage(tmp_path, 10.0)
+        stage.write('[agents.a]\nreplicas = 2\nrestart = "temporary"\n')
+        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
+        async with trio.open_nursery() as nursery:
+            await nursery.start(root.run)
+            await nursery.start(stage.tree.tidy)
+            staying = stage.serving[stage.agents["a"].seats[0]]
+            stage.write('[agents.a]\nreplicas = 1\nrestart = "temporary"\n')
+            await stage.tree.follow()
+            staying.fails = True
+            staying.leave("now")
+            await trio.sleep(LONG_S)
+            assert stage.agents["a"].down is not None
+            nursery.cancel_scope.cancel()
+
+    trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_who_comes_into_a_group_that_has_ended_is_down_and_told_of_it_by_its_name(
+    tmp_path: Path,
+) -> None:
+    one = '[supervisors.x]\nintensity = 0\ncool_down = "10h"\n[agents.a]\nsupervisor = "x"\n'
+
+    async def play() -> None:
+        stage = Stage(tmp_path, 1.0)
+        stage.write(one)
+        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
+        async with trio.open_nursery() as nursery:
+            await nursery.start(root.run)
+            await nursery.start(stage.tree.tidy)
+            failing = stage.serving[stage.agents["a"].seats[0]]
+            failing.fails = True
+            failing.leave("now")
+            await trio.sleep(5)
+            stage.write(one + '[agents.b]\nsupervisor = "x"\n')
+            await stage.tree.follow()
+            down = stage.agents["b"].down
+            nursery.cancel_scope.cancel()
+        assert down is not None
+        assert down.reason == "its group x has ended"
 
     trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))

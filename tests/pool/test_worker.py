@@ -5,7 +5,7 @@ from typing import cast
 import trio
 
 from supervisor.pool.agent import Agent, Limits
-from supervisor.pool.outcome import TaskError
+from supervisor.pool.outcome import Task, TaskError
 from supervisor.pool.worker import Surroundings, Worker
 
 
@@ -21,3 +21,16 @@ async def test_a_worker_that_has_ended_in_the_meantime_keeps_nobody_waiting(
     with trio.fail_after(1):
         await worker.reset()
         await worker.retire(TaskError("pool_stopping", "it stops", ""))
+
+
+async def test_a_worker_that_leaves_its_place_is_not_waited_for_to_take_what_waits() -> None:
+    replicas = 2
+    agent = Agent("fewer", lambda: Limits(9, replicas))
+    staying, leaving = agent.seats
+    leaving.state = "idle"
+    agent.queue.put(Task("fewer", "well?", 60))
+    assert not agent.needs(staying)
+
+    replicas = 1
+    agent.resize()
+    assert agent.needs(staying)

@@ -58,9 +58,12 @@ class ConfigInForce:
         is held against it: what the pool has lived with so far keeps nothing else from changing.
         """
         before = self.loaded
+        was_trusted = self._trusted
         self.loaded = self._read(None if self.error else before)
         if self.loaded is before or self.error is not None:
             return
+        if was_trusted and not self._trusted:
+            return  # what its user has taken back does not hold on, whatever else comes of it
         known = {(one.key, one.message) for one in check(before)}
         new = [one for one in check(self.loaded) if (one.key, one.message) not in known]
         if new:
