@@ -9,7 +9,8 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO
+from io import BufferedRWPair
+from typing import Any
 
 from supervisor import __version__, relay
 from supervisor.cli._client import Asker, ClientError, LineClient
@@ -60,7 +61,7 @@ def session(
 
 
 @contextmanager
-def _lines(connection: socket.socket) -> Iterator[BinaryIO]:
+def _lines(connection: socket.socket) -> Iterator[BufferedRWPair]:
     lines = connection.makefile("rwb")
     try:
         yield lines

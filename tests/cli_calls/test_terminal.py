@@ -112,6 +112,6 @@ def test_what_a_failed_agent_has_printed_cannot_act_on_a_terminal(lonely: Projec
 
 def on_terminal(project: Project, *words: str, **variables: str) -> str:
     """All that a command has a terminal show."""
-    with closing(Terminal(project, *words, all_of_it=True, **variables)) as shown:
+    with closing(Terminal(project, *words, all_of_it=True, typing=False, **variables)) as shown:
         shown.end()
         return shown.seen
