@@ -97,6 +97,19 @@ def test_a_pool_that_is_killed_in_mid_call_is_status_3(lonely: Project) -> None:
     assert "the pool has gone in the middle of the call" in shown.seen
 
 
+def test_what_an_agent_does_while_its_task_goes_on_cannot_act_on_a_terminal(
+    terminal: Start, project: Project, run: Run
+) -> None:
+    project.write_agent("runner", "Do it.", "tools: Bash")
+    shown = terminal("invoke", "runner", "[[bash sleep 60 # \033[3J]]", "--if-longer-than", "1")
+    status, task_id = shown.end()
+    run("cancel", task_id.strip())
+
+    assert status == 4
+    assert r"# \x1b[3J" in shown.seen.rpartition("\033[K")[2]
+    assert "\033[3J" not in shown.seen
+
+
 def test_what_a_failed_agent_has_printed_cannot_act_on_a_terminal(lonely: Project) -> None:
     cli = lonely.folder / "cli"
     cli.write_text("#!/bin/sh\nprintf 'before \\033]0;owned\\007 after\\n' >&2; exit 1\n")
