@@ -33,7 +33,7 @@ DONE, FAILED, MISUSED, NO_POOL, UNFINISHED = range(5)
 FOR_EVER_S = 1e9
 """What `wait` asks for where it is to wait until the end."""
 
-ASKED_BACK = ("invoke", "invoke_many")
+ASKED_BACK = ("invoke", "consult", "invoke_many")
 """Tools in whose calls the agent may ask for a permission."""
 
 Result = dict[str, Any]
@@ -52,8 +52,6 @@ class Command:
     """The arguments of its calls, one after the other."""
     shows: Callable[[Result, argparse.Namespace], int]
     """Prints what came of a call, unless it failed; returns the exit status."""
-    no_pool: int = NO_POOL
-    """The exit status where none runs."""
 
 
 def call(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -80,7 +78,7 @@ def call(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
         return MISUSED
     except NoPoolError as error:
         _complain({"running": False, "root": place.root, "error": str(error)}, arguments)
-        return command.no_pool
+        return NO_POOL
     return status
 
 
@@ -213,7 +211,7 @@ def _show_answer(result: Result, given: argparse.Namespace) -> int:
         _print_answer({"result": text, **meta}, text, given)
         return DONE
     _print_answer({"result": None, **meta}, meta["task_id"], given)
-    _say(text)
+    _say(harmless(text, sys.stderr))
     return UNFINISHED
 
 
@@ -411,6 +409,6 @@ COMMANDS = {
     "list": Command("list", True, _list, _show_agents),
     "warmup": Command("warmup", True, _warmup, _show_ready),
     "reset": Command("reset", True, _reset, _show_reset),
-    "reload": Command("reload", False, _list, _show_reload, no_pool=FAILED),
+    "reload": Command("reload", False, _list, _show_reload),
 }
 """By name, as `_words` declares their arguments."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from supervisor.cli._client import ClientError
 from supervisor.cli._lock import wake_reaper
-from supervisor.cli._screen import columns, mebibytes, table
+from supervisor.cli._screen import columns, harmless, mebibytes, table
 from supervisor.cli._session import looking
 from supervisor.place import Place
 
@@ -136,12 +136,12 @@ def status(place: Place, as_json: bool) -> int:
     try:
         answer, result = _ask(place, "list")
     except (OSError, ValueError, ClientError) as error:
-        _say(as_json, facts | {"error": str(error)}, f"the pool does not answer: {error}")
+        _say(as_json, facts | {"error": str(error)}, _shown(f"the pool does not answer: {error}"))
         return 1
     facts |= {name: answer.get(name) for name in ("name", "pid", "version", "http")}
     if result.get("isError"):
         facts["problem"] = result["content"][0]["text"]
-        _say(as_json, facts, f"pool {facts['pid']} is degraded: {facts['problem']}")
+        _say(as_json, facts, _shown(f"pool {facts['pid']} is degraded: {facts['problem']}"))
         return 1
     facts |= result["structuredContent"]
     facts["down"] = [agent["name"] for agent in facts["agents"] if agent["state"] == "down"]
@@ -159,14 +159,14 @@ def tree(place: Place, as_json: bool) -> int:
         _, result = _ask(place, "tree")
     except (OSError, ValueError, ClientError) as error:
         facts = {"running": True, "root": place.root, "error": str(error)}
-        _say(as_json, facts, f"the pool does not answer: {error}")
+        _say(as_json, facts, _shown(f"the pool does not answer: {error}"))
         return 1
     if result.get("isError"):
         text = result["content"][0]["text"]
-        _say(as_json, {"running": True, "root": place.root, "error": text}, text)
+        _say(as_json, {"running": True, "root": place.root, "error": text}, _shown(text))
         return 1
     record = result["structuredContent"]
-    _say(as_json, record, "\n".join(_branches(record["tree"])))
+    _say(as_json, record, _shown("\n".join(_branches(record["tree"]))))
     return 0
 
 
@@ -225,18 +225,24 @@ def _table(facts: dict[str, Any], colour: bool) -> str:
                 str(agent["queue_length"]),
             )
         )
-    lines = [
+    above = [
         f"pool {facts['pid']} (version {facts['version']}) of {facts['name']}, {facts['root']}"
     ]
     if facts["down"]:
-        lines.append(f"down: {', '.join(facts['down'])}; agent-pool tail says why")
+        above.append(f"down: {', '.join(facts['down'])}; agent-pool tail says why")
     drawn = table(rows, columns(sys.stdout))
     if colour:
         width = max(len(row[0]) for row in rows)
         names = [None, *(agent.get("color") for agent in facts["agents"])]
         drawn = [_painted(line, width, name) for line, name in zip(drawn, names, strict=True)]
-    lines += drawn
-    lines += [f"  {a['name']}: {a['error']}" for a in facts["agents"] if a["error"]]
+    # Why an agent is down may be told in the words of its own stderr.
+    below = _remarks(facts)
+    return "\n".join([*map(_shown, above), *drawn, *map(_shown, below)])
+
+
+def _remarks(facts: dict[str, Any]) -> list[str]:
+    """What stands below the table: what is wrong with whom, and where to look."""
+    lines = [f"  {a['name']}: {a['error']}" for a in facts["agents"] if a["error"]]
     # Several agents may name the same skill or server, and share what is wrong with it.
     warnings = dict.fromkeys(warning for a in facts["agents"] for warning in a["warnings"])
     lines += [f"  {warning}" for warning in (*warnings, *facts["warnings"])]
@@ -248,13 +254,17 @@ def _table(facts: dict[str, Any], colour: bool) -> str:
     refused = [one for one in facts["refused"] if not any(one in said for said in warnings)]
     lines += [f"  wrong, so what was there before holds on: {one}" for one in refused]
     lines.append(f"log: {facts['log']}")
-    return "\n".join(lines)
+    return lines
 
 
 def _painted(line: str, width: int, colour: str | None) -> str:
     """A row with its first column, `width` wide, in the colour that the agent's file names."""
     code = _COLOURS.get(colour or "")
     return f"\033[{code}m{line[:width]}\033[0m{line[width:]}" if code else line
+
+
+def _shown(text: str) -> str:
+    return harmless(text, sys.stdout)
 
 
 def _say(as_json: bool, facts: dict[str, Any], text: str) -> None:

@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import BufferedRWPair
 from typing import Any
 
 from supervisor import __version__, relay
@@ -44,7 +45,7 @@ def session(
         NoPoolError: there is none to be had, or it does not answer.
     """
     connection = _joined(place, start, environ)
-    with connection, connection.makefile("rwb") as lines:
+    with connection, _lines(connection) as lines:
         client = LineClient(lines, lines, asker)
         try:
             client.initialize("agent-pool")
@@ -57,6 +58,17 @@ def session(
             with suppress(OSError, ValueError, ClientError):
                 client.withdraw()
             raise
+
+
+@contextmanager
+def _lines(connection: socket.socket) -> Iterator[BufferedRWPair]:
+    lines = connection.makefile("rwb")
+    try:
+        yield lines
+    finally:
+        # It tries once more to send what could not be sent, which its sender knows already.
+        with suppress(OSError):
+            lines.close()
 
 
 def _joined(place: Place, start: bool, environ: Mapping[str, str]) -> socket.socket:
@@ -100,7 +112,7 @@ def looking(place: Place, answers_s: float) -> Iterator[tuple[dict[str, Any], Li
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(answers_s)
         connection.connect(place.socket)
-        with connection.makefile("rwb") as lines:
+        with _lines(connection) as lines:
             lines.write(hello_line(__version__, place.root, None))
             lines.flush()
             answer = parse_hello(lines.readline())

@@ -19,8 +19,9 @@ exit status:
 RELOAD_STATUS = """\
 exit status:
   0    what the files say holds now
-  1    no pool runs, or it went in the middle; the next one reads them anyway
-  2    something in them is wrong, which standard error tells: it stays as it was"""
+  1    it ended with an error, which standard error tells
+  2    something in them is wrong, which standard error tells: it stays as it was
+  3    no pool runs, or it went in the middle; the next one reads them anyway"""
 
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: its name, a summary, an example, and what follows that in its help."""

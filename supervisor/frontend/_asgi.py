@@ -35,6 +35,10 @@ DRAIN_S = 2.0
 """Seconds for which the rest of a request is read and dropped that was answered before its end:
 to close at once would destroy the answer on its way."""
 
+CONNECTIONS = 1000
+"""Clients at once, whether they may come in or not. The next ones wait: who opens connections, and
+says nothing, is not to take the descriptors that the pool needs for its processes."""
+
 CHUNK = 1 << 16
 
 
@@ -55,7 +59,7 @@ async def serve(
         except Exception as fault:
             on_fault(fault)  # it ends this connection, and no other
 
-    await accept_each(listener, connection)
+    await accept_each(listener, connection, CONNECTIONS)
 
 
 class _Connection:
@@ -73,9 +77,15 @@ class _Connection:
         self._whole = trio.Event()
         """The request has been read to its end."""
         self._method = b""
+        self._client: tuple[str, int] | None = None
 
     async def run(self) -> None:
         """Serve until either side closes."""
+        try:
+            name = self._stream.socket.getpeername()
+        except OSError:
+            name = None  # it has reset the connection already; what it sent may be there
+        self._client = (name[0], name[1]) if isinstance(name, tuple) else None
         try:
             while await self._serve_one():
                 self._http.start_next_cycle()
@@ -192,7 +202,6 @@ class _Connection:
 
     def _scope(self, request: h11.Request) -> Scope:
         path, _, query = request.target.partition(b"?")
-        name = self._stream.socket.getpeername()
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -204,6 +213,6 @@ class _Connection:
             "query_string": query,
             "root_path": "",
             "headers": list(request.headers),
-            "client": (name[0], name[1]) if isinstance(name, tuple) else None,
+            "client": self._client,
             "server": None,
         }

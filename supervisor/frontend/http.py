@@ -181,7 +181,7 @@ class HttpServer:
                 "under [http] in pool.toml"
             )
         origin = _header(scope, b"origin")
-        if origin and not self._is_ours(urlsplit(origin).netloc):
+        if origin and not self._is_ours(_host_of(origin)):
             return 403, f"pages of {origin!r} may not use this server"
         if scope["path"] != PATH:
             return 404, f"there is nothing but {PATH}"
@@ -228,6 +228,13 @@ class HttpServer:
 
 def _header(scope: Scope, name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+def _host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""  # it is no URL, so nobody's
 
 
 def _name(scope: Scope) -> str:

@@ -49,7 +49,7 @@ class TaskError:
     """A task that ended otherwise, or a call that could not be accepted."""
 
     code: str
-    """For programs: one of the codes that the README lists."""
+    """For programs: one of the codes that docs/troubleshooting.md lists."""
     message: str
     """What happened."""
     advice: str = ""

@@ -1,4 +1,4 @@
-"""Each way in which the README has Claude Code connected to a pool is one that works."""
+"""Each way in which the documents have Claude Code connected to a pool is one that works."""
 
 import json
 import re
@@ -14,14 +14,15 @@ from tests.client import LIMIT_S
 
 pytestmark = pytest.mark.xdist_group("claude as documented")
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = ("README.md", "docs/transports.md")
+TEXT = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
 ADDRESS = "127.0.0.1:8765"
 ALLOWED = ("--allowedTools", "mcp__agent-pool")
 
 
 def documented(pattern: str) -> str:
-    """The one thing in the README that looks like this."""
-    (found,) = re.findall(pattern, README, re.MULTILINE | re.DOTALL)
+    """The one thing in the documents that looks like this."""
+    (found,) = re.findall(pattern, TEXT, re.MULTILINE | re.DOTALL)
     return str(found)
 
 
@@ -34,7 +35,7 @@ RUN_HTTP = documented(r"^(agent-pool run --http [^ \n]+)")
 
 @pytest.fixture
 def token(stage: Stage) -> Iterator[dict[str, str]]:
-    """A pool over HTTP as the README starts it; the variable that it has the user set."""
+    """A pool over HTTP as docs/transports.md starts it; the variable that it has the user set."""
     command = RUN_HTTP.replace(ADDRESS, "127.0.0.1:0").split()
     process = subprocess.Popen(
         [str(stage.bin / command[0]), *command[1:]],

@@ -139,6 +139,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
             project.write_agent(name)
         project.write_agent("reader", "Look it up.", "tools: Read, Grep")
         project.write_agent("asker", "Do it.", "permissionMode: ask")
+        project.write_agent("asking-reader", "Look.", "permissionMode: ask", "tools: Read")
         assert command(project)("warmup", "coder", "other").returncode == 0
         yield project
 

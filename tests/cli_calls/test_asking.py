@@ -34,6 +34,14 @@ def test_what_is_allowed_at_the_terminal_is_done(
     assert made.exists()
 
 
+def test_consult_asks_as_invoke_does(terminal: Start) -> None:
+    shown = terminal("consult", "asking-reader", '[[ask Read {"file_path": "/x"}]]', typing=True)
+    shown.read_until(PROMPT)
+    shown.type("o")
+
+    assert shown.end() == (0, 'ask: allowed {"file_path": "/x"}\n')
+
+
 def test_what_is_denied_at_the_terminal_is_not_done(terminal: Start, project: Project) -> None:
     shown = terminal("invoke", "asker", "[[bash touch denied]]", typing=True)
     shown.read_until(PROMPT)

@@ -22,7 +22,7 @@ def agent(project: Project, run: Run) -> Iterator[str]:
 def test_it_starts_no_pool_and_says_so(lonely: Project) -> None:
     done = command(lonely)("reload")
 
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (3, "")
     assert f"no pool of {lonely.place.root} runs" in done.stderr
     assert lonely.pool_pid() is None
 

@@ -95,3 +95,36 @@ def test_a_pool_that_is_killed_in_mid_call_is_status_3(lonely: Project) -> None:
 
         assert shown.end() == (3, "")
     assert "the pool has gone in the middle of the call" in shown.seen
+
+
+def test_what_an_agent_does_while_its_task_goes_on_cannot_act_on_a_terminal(
+    terminal: Start, project: Project, run: Run
+) -> None:
+    project.write_agent("runner", "Do it.", "tools: Bash")
+    shown = terminal("invoke", "runner", "[[bash sleep 60 # \033[3J]]", "--if-longer-than", "1")
+    status, task_id = shown.end()
+    run("cancel", task_id.strip())
+
+    assert status == 4
+    assert r"# \x1b[3J" in shown.seen.rpartition("\033[K")[2]
+    assert "\033[3J" not in shown.seen
+
+
+def test_what_a_failed_agent_has_printed_cannot_act_on_a_terminal(lonely: Project) -> None:
+    cli = lonely.folder / "cli"
+    cli.write_text("#!/bin/sh\nprintf 'before \\033]0;owned\\007 after\\n' >&2; exit 1\n")
+    cli.chmod(0o755)
+    lonely.write_config("[defaults.supervisor]\nintensity = 0\n")
+    on_terminal(lonely, "invoke", "coder", "Fail.", CLAUDE_CLI=str(cli))
+
+    for command in ("status", "tree"):
+        seen = on_terminal(lonely, command)
+        assert r"before \x1b]0;owned\x07 after" in seen, command
+        assert "\x1b]" not in seen, command
+
+
+def on_terminal(project: Project, *words: str, **variables: str) -> str:
+    """All that a command has a terminal show."""
+    with closing(Terminal(project, *words, all_of_it=True, typing=False, **variables)) as shown:
+        shown.end()
+        return shown.seen

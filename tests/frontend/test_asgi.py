@@ -1,5 +1,7 @@
 """The ASGI server, spoken to in bytes."""
 
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -272,3 +274,44 @@ async def test_cancelled_it_cuts_off_a_client_that_reads_nothing() -> None:
         async with served(app) as client:
             await client.send_all(request())
             await writing.wait()
+
+
+async def test_a_client_that_resets_its_connection_at_once_is_no_fault() -> None:
+    faults: list[Exception] = []
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener, trio.open_nursery() as nursery:
+        reset(listener)
+        nursery.start_soon(serve, echo, listener, faults.append)
+        client = await trio.open_tcp_stream(*listener.socket.getsockname()[:2])
+        async with client:
+            await client.send_all(request(b"", CLOSE))
+            await rest(client)
+        nursery.cancel_scope.cancel()
+
+    assert faults == []
+
+
+def reset(listener: trio.SocketListener) -> None:
+    """A client asks, and is gone, before anybody looks."""
+    with socket.create_connection(listener.socket.getsockname()[:2]) as client:
+        client.sendall(request())
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def test_no_more_than_so_many_are_connected_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_asgi, "CONNECTIONS", 2)
+    async with served(echo) as first:
+        await first.send_all(request(b"one"))
+        await up_to(first, b"one")
+        address = first.socket.getpeername()[:2]
+        second, third = [await trio.open_tcp_stream(*address) for _ in range(2)]
+        async with second, third:
+            await second.send_all(request(b"two"))
+            await up_to(second, b"two")
+            await third.send_all(request(b"three", CLOSE))
+            with trio.move_on_after(0.1) as waiting:
+                await third.receive_some()
+            assert waiting.cancelled_caught
+            await first.aclose()
+
+            assert b"three" in await rest(third)

@@ -87,7 +87,9 @@ def test_loopbacks_own_names_are_the_servers(shared: Served, host: str) -> None:
     assert shared.post(host=host.format(port=shared.port)).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "file://", "http://10.0.0.1:1"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "file://", "http://10.0.0.1:1", "http://["]
+)
 def test_pages_of_other_origins_are_kept_out(shared: Served, origin: str) -> None:
     assert shared.post(origin=origin).status_code == 403
 
