@@ -45,6 +45,14 @@ async def until_states(client: Client, agent: str, wanted: list[str]) -> None:
             await trio.sleep(POLL_S)
 
 
+async def until_down(client: Client, agent: str) -> None:
+    with trio.fail_after(LIMIT_S):
+        while True:
+            if (await client.agent(agent))["state"] == "down":
+                return
+            await trio.sleep(POLL_S)
+
+
 async def at_once(client: Client, agent: str, tasks: list[str]) -> list[Message]:
     calls = [await client.start_call("invoke", agent=agent, task=task) for task in tasks]
     return [await answer for _, answer in calls]
@@ -69,7 +77,7 @@ async def test_one_task_after_the_other_needs_one_process(project: Project) -> N
         answers = [await client.call("invoke", agent="three", task="[[say x]]") for _ in range(4)]
 
         assert len(pids(answers)) == 1
-        assert await states(client, "three") == ["idle", "stopped", "stopped"]
+        await until_states(client, "three", ["idle", "stopped", "stopped"])
 
 
 async def test_more_tasks_than_workers_all_have_their_own_answer(project: Project) -> None:
@@ -111,11 +119,11 @@ async def test_an_agent_is_down_once_all_of_its_temporary_workers_have_ended(
 ) -> None:
     async with project.connect() as client:
         first = await client.call("invoke", agent="brief", task="[[crash 3]]")
-        assert (await client.agent("brief"))["state"] == "stopped"
+        await until_states(client, "brief", ["stopped", "stopped"])
         second = await client.call("invoke", agent="brief", task="[[crash 3]]")
 
         assert [a["_meta"]["code"] for a in (first, second)] == ["agent_crashed"] * 2
-        assert (await client.agent("brief"))["state"] == "down"
+        await until_down(client, "brief")
         await client.call("reset", agent="brief")
         answer = await client.call("invoke", agent="brief", task="[[say back]]")
         assert answer["content"][0]["text"] == "back"
