@@ -10,7 +10,7 @@ from supervisor.cli._report import Found, Report, missing_rights
 from supervisor.place import PlaceError, built_in, find_place
 from supervisor.pool.config import ConfigError, ConfigFiles, Loaded, Problem, task_timeout_s
 from supervisor.pool.config.problems import dotted
-from supervisor.pool.launch import CliFinder, ignored_bypass, role
+from supervisor.pool.launch import CliFinder, ignored_mode, role
 from supervisor.pool.startable import missing_folders
 from supervisor.pool.trust import TrustError, is_trusted, trusted_roots
 
@@ -109,7 +109,7 @@ class _Check:
     def _check_mode(self, agent: AgentDefinition) -> None:
         config = self._loaded.config
         made = role(agent, config, self._root, is_trusted(self._root, self._environ))
-        if (refused := ignored_bypass(made)) is not None:
+        if (refused := ignored_mode(made)) is not None:
             self._report.warn(refused.removeprefix(f"{agent.source}: "), path=str(agent.source))
         if made.mode == "bypassPermissions":
             self._report.note(

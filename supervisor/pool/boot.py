@@ -14,7 +14,6 @@ from pathlib import Path
 
 import trio
 
-from supervisor.agents import AgentDefinition
 from supervisor.logs import OnLine
 from supervisor.place import TAG
 from supervisor.pool.agent_process import AgentProcess
@@ -24,6 +23,7 @@ from supervisor.pool.launch import (
     Capabilities,
     Cli,
     CliFinder,
+    Role,
     arguments,
     environment,
     variables_of,
@@ -67,7 +67,7 @@ class Profile:
 class Launch:
     """What an agent's process is started with."""
 
-    definition: AgentDefinition
+    definition: Role
     """Its role."""
     profile: Profile
     """The rest, as it is given to a process of the agent's own."""
@@ -81,7 +81,7 @@ class Launch:
 
 
 def launch_of(
-    definition: AgentDefinition,
+    definition: Role,
     cli: Cli,
     mode: str,
     known: Capabilities,

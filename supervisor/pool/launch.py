@@ -365,30 +365,41 @@ def environment(passed: Mapping[str, str], permission_mode: str) -> dict[str, st
     return env
 
 
+_FREEDOM = {
+    "plan": 0, "dontAsk": 1, "default": 2, ASK: 2, "acceptEdits": 3, "auto": 3,
+    "bypassPermissions": 4,
+}  # fmt: skip
+"""Permission modes by how much is done unasked."""
+
+
 def permission_mode(definition: AgentDefinition, configured: str) -> str:
     """The permission mode of an agent.
 
-    A definition's own counts, but for bypassing: that is for the user's own files to say, and
-    for those of a project that the user trusts.
+    A definition's own counts. Of one that is not the user's, and not of a project that the user
+    trusts, only where it leaves no more undone by asking than what is configured.
     """
     wanted = definition.permission_mode
-    if wanted is None or (wanted == "bypassPermissions" and not _may_bypass(definition)):
+    if wanted is None:
         return configured
-    return wanted
+    strangers = not _is_trusted(definition)
+    if strangers and _FREEDOM.get(wanted, 3) > _FREEDOM.get(configured, 3):
+        return configured
+    return configured if strangers and wanted == "bypassPermissions" else wanted
 
 
-def ignored_bypass(definition: AgentDefinition) -> str | None:
-    """What to tell of a definition whose wish to bypass permissions is not granted."""
-    if definition.permission_mode != "bypassPermissions" or _may_bypass(definition):
+def ignored_mode(definition: AgentDefinition) -> str | None:
+    """What to tell of a definition whose wish for a freer permission mode is not granted."""
+    wanted, mode = definition.permission_mode, getattr(definition, "mode", "")
+    if wanted is None or wanted == mode or _is_trusted(definition):
         return None
     return (
-        f"{definition.source}: permissionMode: bypassPermissions is not granted to a project's own "
+        f"{definition.source}: permissionMode: {wanted} is not granted to a project's own "
         "file; if you trust this project, run agent-pool trust there, or set permission_mode under "
         f"[agents.{definition.name}] in ~/.config/agent-pool/pool.toml"
     )
 
 
-def _may_bypass(definition: AgentDefinition) -> bool:
+def _is_trusted(definition: AgentDefinition) -> bool:
     trusted = isinstance(definition, Role) and definition.trusted
     return definition.origin == "user" or (definition.origin == "project" and trusted)
 

@@ -302,7 +302,7 @@ class Pool:
         definition = self.define(name)
         name = definition.name  # as its files spell it
         if only_reads:
-            check_only_reads(definition, self.settings(name).permission_mode)
+            check_only_reads(definition)
         if conversation is not None:
             check_name(conversation)
         agent = self._known(name, conversation)

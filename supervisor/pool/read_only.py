@@ -7,8 +7,7 @@ beside the model: hooks, MCP servers, sub-agents, arguments that nobody knows he
 
 from collections.abc import Iterator
 
-from supervisor.agents import AgentDefinition
-from supervisor.pool.launch import Role, permission_mode
+from supervisor.pool.launch import Role
 from supervisor.pool.outcome import PoolError, TaskError
 
 READING_TOOLS = frozenset(
@@ -28,55 +27,43 @@ HARMLESS_ARGUMENTS = frozenset({"--fallback-model", "--append-system-prompt", "-
 """Further arguments of the CLI that give an agent nothing to change things with."""
 
 
-def ways_to_change(definition: AgentDefinition, mode: str) -> list[str]:
-    """What an agent could change something by, in words; empty: it can only read.
-
-    Args:
-        definition: as it is started, so with what pool.toml says: a `Role`.
-        mode: the permission mode that it is started in.
-    """
-    return list(_ways(definition, mode))
+def ways_to_change(role: Role) -> list[str]:
+    """What an agent could change something by, in words; empty: it can only read."""
+    return list(_ways(role))
 
 
-def check_only_reads(definition: AgentDefinition, configured_mode: str) -> None:
+def check_only_reads(role: Role) -> None:
     """Refuse an agent that could change something.
-
-    Args:
-        definition: as in `ways_to_change`.
-        configured_mode: the permission mode that pool.toml says.
 
     Raises:
         PoolError: `agent_may_change`, with everything by which it could.
     """
-    ways = ways_to_change(definition, permission_mode(definition, configured_mode))
+    ways = ways_to_change(role)
     if ways:
         raise PoolError(
             TaskError(
                 "agent_may_change",
-                f'the agent "{definition.name}" can do more than read: {"; ".join(ways)}.',
+                f'the agent "{role.name}" can do more than read: {"; ".join(ways)}.',
                 "Use invoke for it, or list only tools that read, such as Read, Glob and Grep, "
-                f"under `tools:` in its definition ({definition.source}).",
+                f"under `tools:` in its definition ({role.source}).",
                 {"ways_to_change": ways},
             )
         )
 
 
-def _ways(definition: AgentDefinition, mode: str) -> Iterator[str]:
-    listed = definition.tools
-    if listed is None and isinstance(definition, Role):
-        listed = definition.usual_tools
-    if listed is None or "*" in listed:
+def _ways(role: Role) -> Iterator[str]:
+    listed = role.usual_tools if role.tools is None else role.tools
+    if "*" in listed:
         yield "every tool"
-    elif changing := _changing(listed, definition.disallowed_tools):
+    elif changing := _changing(listed, role.disallowed_tools):
         yield f"the tools {', '.join(changing)}"
-    if definition.mcp_servers:
-        yield f"the MCP servers {', '.join(one.name for one in definition.mcp_servers)}"
-    if definition.hooks is not None:
+    if role.mcp_servers:
+        yield f"the MCP servers {', '.join(one.name for one in role.mcp_servers)}"
+    if role.hooks is not None:
         yield "its hooks"
-    if mode == "bypassPermissions":
+    if role.mode == "bypassPermissions":
         yield "permission_mode = bypassPermissions"
-    arguments = definition.extra_arguments if isinstance(definition, Role) else ()
-    if unknown := _unknown(arguments):
+    if unknown := _unknown(role.extra_arguments):
         yield f"extra_arguments {', '.join(unknown)}"
 
 

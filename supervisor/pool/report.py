@@ -10,7 +10,7 @@ import trio
 from supervisor.agents import AgentDefinition, BrokenDefinition
 from supervisor.pool.agent import Agent, Limits, Seat
 from supervisor.pool.agent_tree import AgentTree
-from supervisor.pool.launch import Role, ignored_bypass
+from supervisor.pool.launch import Role, ignored_mode
 from supervisor.pool.refusals import broken_error
 from supervisor.process import TreeMemory
 from supervisor.tree import Snapshot
@@ -39,7 +39,7 @@ def agent_row(
     if mode == "bypassPermissions":
         warnings.append(f"{entry.name} runs with bypassPermissions: it may do anything, unasked")
     row["permission_mode"] = mode
-    if (ignored := ignored_bypass(entry)) is not None:
+    if (ignored := ignored_mode(entry)) is not None:
         warnings.append(ignored)
     if refused is not None:
         said = "; ".join(str(finding) for finding in refused.findings if finding.is_error)

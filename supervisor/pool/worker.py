@@ -30,7 +30,7 @@ from supervisor.pool.events import (
     WorkerRecycled,
     WorkerStarted,
 )
-from supervisor.pool.launch import ASK, OPTIONAL
+from supervisor.pool.launch import ASK, OPTIONAL, Role
 from supervisor.pool.liveness import hang
 from supervisor.pool.outcome import Attempt, PoolError, Task, TaskError
 from supervisor.pool.permission import Questions
@@ -371,11 +371,11 @@ class Worker:
                 self._in_hand = process.on_line = None
                 life.has_served()
 
-    def _may_have(self, task: Task, definition: AgentDefinition) -> bool:
+    def _may_have(self, task: Task, role: Role) -> bool:
         """False, and it has ended: the agent was redefined while it waited."""
         try:
             if task.only_reads:
-                check_only_reads(definition, self._settings.permission_mode)
+                check_only_reads(role)
         except PoolError as refused:
             task.settle(refused.error)
         return task.outcome is None

@@ -9,7 +9,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.agents import AgentDefinition, Folders, McpServer
+from supervisor.agents import Folders, McpServer
 from supervisor.place import built_in
 from supervisor.pool import PoolError, TaskError
 from supervisor.pool.config import ConfigFiles
@@ -27,8 +27,8 @@ READER = Role(
 SERVER = McpServer("files", "{}", True)
 
 
-def ways(definition: AgentDefinition, mode: str = "acceptEdits") -> list[str]:
-    return ways_to_change(definition, mode)
+def ways(definition: Role, mode: str = "acceptEdits") -> list[str]:
+    return ways_to_change(replace(definition, mode=mode))
 
 
 def test_an_agent_that_only_reads_can_change_nothing() -> None:

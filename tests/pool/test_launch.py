@@ -5,7 +5,7 @@ import os
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ from supervisor.pool.launch import (
     CliFinder,
     arguments,
     environment,
-    ignored_bypass,
+    ignored_mode,
     passed_on,
     permission_mode,
     role,
@@ -439,7 +439,23 @@ def test_a_project_that_is_trusted_may_bypass_permissions(
     made = role(definition, config("", tmp_path), Path("/project"), trusted=True)
 
     assert permission_mode(made, "acceptEdits") == expected
-    assert (ignored_bypass(made) is None) == (expected == "bypassPermissions")
+    assert made.mode == expected
+    assert (ignored_mode(made) is None) == (expected == "bypassPermissions")
+
+
+@pytest.mark.parametrize("wanted", ["acceptEdits", "auto", "bypassPermissions"])
+@pytest.mark.parametrize("configured", ["ask", "default", "dontAsk", "plan"])
+def test_a_strangers_file_takes_no_question_away_that_the_user_wants_asked(
+    tmp_path: Path, wanted: Any, configured: str
+) -> None:
+    definition = replace(AGENT, permission_mode=wanted, origin="project")
+    said = config(f'[defaults.agent]\npermission_mode = "{configured}"', tmp_path)
+
+    made = role(definition, said, Path("/project"), trusted=False)
+
+    assert made.mode == configured
+    assert wanted in (ignored_mode(made) or "")
+    assert role(definition, said, Path("/project"), trusted=True).mode == wanted
 
 
 def test_a_configured_bypass_holds_for_an_agent_that_says_nothing() -> None:

@@ -171,3 +171,13 @@ def test_a_list_of_somebody_else_makes_nobody_trusted(files: Files) -> None:
     os.chown(files.user.parent / "trusted.json", 4711, 4711)
 
     assert files.load().agent("x").command == "claude"
+
+
+def test_questions_that_the_user_wants_asked_are_not_taken_away(files: Files) -> None:
+    files.write(files.user, '[defaults.agent]\npermission_mode = "ask"\n')
+    files.write(files.project, '[agents.x]\npermission_mode = "acceptEdits"\n')
+
+    assert files.find().read().config.agent("x").permission_mode == "ask"
+
+    trust(files.root, files.environ)
+    assert files.find().read().config.agent("x").permission_mode == "acceptEdits"
