@@ -26,11 +26,12 @@ from ._keys import HONOURED, NOT_HONOURED
 from ._name import canonical
 from ._records import AgentDefinition, BrokenAgent, BrokenDefinition, UnknownAgent
 from ._servers import McpServer
-from ._tools import READ_AND_EDIT
+from ._tools import KNOWN_TOOLS, READ_AND_EDIT
 
 __all__ = [
     "HONOURED",
     "HOW_TO_TRUST",
+    "KNOWN_TOOLS",
     "NOT_HONOURED",
     "PERMISSION_MODES",
     "READ_AND_EDIT",

@@ -387,11 +387,11 @@ def _show_reload(result: Result, given: argparse.Namespace) -> int:
         lines = record["changed"] or ["nothing has changed"]
         if record["changed_before"]:
             last = "; ".join(record["changed_before"])
-            lines = [f"nothing has changed since {record['changed_before_at']}: {last}"]
+            lines = [f"read already, at {record['changed_before_at']}: {last}"]
         lines += [f"needs a new pool: {one}" for one in record["needs_restart"]]
         print(harmless("\n".join(lines), sys.stdout))
         for one in record["refused"]:
-            _say(harmless(f"wrong, so it stays as it was: {one}", sys.stderr))
+            _say(harmless(f"wrong, so it does not hold: {one}", sys.stderr))
     return MISUSED if record["refused"] else DONE
 
 

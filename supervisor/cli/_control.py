@@ -206,8 +206,11 @@ def _ask(place: Place, tool: str) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         OSError, ValueError, ClientError: it does not answer, or not as a pool does.
     """
-    with looking(place, ANSWER_DEADLINE_S) as (answer, client):
-        return answer, client.call(tool)
+    try:
+        with looking(place, ANSWER_DEADLINE_S) as (answer, client):
+            return answer, client.call(tool)
+    except FileNotFoundError:
+        raise OSError("it is starting, or about to end: ask again in a moment") from None
 
 
 def _table(facts: dict[str, Any], colour: bool) -> str:

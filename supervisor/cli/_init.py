@@ -20,8 +20,7 @@ from supervisor.place import built_in
 _HEAD = """\
 # agent-pool: how the pool behaves in this project. Every key is here, switched off with a "#"
 # that no space follows; what it shows is the default. Take that "#" away where you want
-# something else. A pool reads this file when it starts: agent-pool stop ends one that runs, and
-# the next client starts another.
+# something else. A pool that runs takes a change at once; one with a mistake changes nothing.
 # What is left open here is looked for in ~/.config/agent-pool/pool.toml, then in the defaults;
 # a file that --config or $AGENT_POOL_CONFIG names comes before this one. What is marked (!) counts
 # here only once you trust this project: agent-pool trust. agent-pool check finds mistakes.

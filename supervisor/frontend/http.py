@@ -188,8 +188,8 @@ class HttpServer:
         given = _header(scope, b"authorization").encode("latin-1")
         if not hmac.compare_digest(given, self._token):
             return 401, (
-                "a header is needed: Authorization: Bearer <token>; agent-pool status says which "
-                "file holds the token"
+                ("this is not the token of this pool" if given else "a header is needed")
+                + ": Authorization: Bearer <token>; agent-pool status says which file holds it"
             )
         return None
 

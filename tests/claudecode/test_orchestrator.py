@@ -17,12 +17,13 @@ EXAMPLE: Final = ROOT / "examples" / "orchestrator"
 
 HARMLESS: Final = {
     "AgentOutputTool", "CronCreate", "CronDelete", "CronList", "EnterPlanMode", "ExitPlanMode",
-    "ListAgents", "Read", "ReportFindings", "ScheduleWakeup", "SendMessage", "TaskCreate",
+    "ListAgents", "ListMcpResourcesTool", "Read", "ReadMcpResourceDirTool", "ReadMcpResourceTool",
+    "ReportFindings", "ScheduleWakeup", "SendMessage", "TaskCreate",
     "TaskGet", "TaskList", "TaskOutput", "TaskStop", "TaskUpdate", "TodoWrite", "ToolSearch",
 }  # fmt: skip
 """Tools with which nothing can be found out, changed or run in the project: lists of things to do,
-reminders, what is only of use together with a denied tool, and `Read`, without which the newest
-does not read CLAUDE.md."""
+reminders, what is only of use together with a denied tool, the pool's resources, and `Read`,
+without which the newest does not read CLAUDE.md."""
 
 
 @pytest.fixture(scope="module", params=dict.fromkeys((DEFAULT_VERSION, VERSIONS[-1])))

@@ -17,6 +17,10 @@ TOOL = "mcp__plugin_agent-pool_agent-pool__invoke"
 COMMANDS = {
     f"agent-pool:{name}" for name in ("delegate", "pool-failures", "pool-status", "review-change")
 }
+PROMPTS = {
+    f"mcp__plugin_agent-pool_agent-pool__{name}" for name in ("delegate", "failures", "status")
+}
+"""Claude Code makes a command of each."""
 
 
 pytestmark = pytest.mark.xdist_group("claude with the plugin")
@@ -67,7 +71,7 @@ def test_claude_code_finds_it_strictly_valid(shared: Stage, path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_claude_code_loads_the_tools_the_commands_and_nothing_else(
+def test_claude_code_loads_the_tools_the_commands_the_prompts_and_nothing_else(
     shared: Stage, claude: Claude
 ) -> None:
     claude.task("With it.")
@@ -80,7 +84,7 @@ def test_claude_code_loads_the_tools_the_commands_and_nothing_else(
     ]
     assert TOOL in loaded["tools"]
     added = {kind: set(loaded[kind]) - set(without[kind]) for kind in ("slash_commands", "agents")}
-    assert added == {"slash_commands": COMMANDS, "agents": set()}
+    assert added == {"slash_commands": COMMANDS | PROMPTS, "agents": set()}
 
 
 def test_pool_status_tells_the_model_how_the_agents_do(

@@ -18,6 +18,7 @@ from pydantic import (
     field_validator,
 )
 
+from supervisor.agents import KNOWN_TOOLS
 from supervisor.place import STATE_FOLDER, is_state_folder, split_command
 from supervisor.pool.config.addresses import ADDRESS, PATTERN, parse_address
 from supervisor.pool.config.problems import did_you_mean, nearest, written
@@ -326,6 +327,16 @@ class AgentTable(Table):
                 raise ValueError(
                     f"{written(tool)} is no tool; a tool is one word such as {allowed}"
                 )
+        return tools
+
+    @field_validator("disallowed_tools")
+    @classmethod
+    def _deny_something(cls, tools: tuple[str, ...]) -> tuple[str, ...]:
+        for tool in tools:
+            name = tool.split("(", 1)[0]
+            hint = did_you_mean(nearest(name, KNOWN_TOOLS))
+            if hint and name not in KNOWN_TOOLS and not name.startswith("mcp__"):
+                raise ValueError(f"{written(tool)} is no tool that is known{hint}")
         return tools
 
     @field_validator("environment")

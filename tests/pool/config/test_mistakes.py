@@ -390,6 +390,10 @@ LAUNCH = {
     "tools by another key": one(
         '[agents.x]\nallowed_tools = ["Read"]\n', 2, "agents.x.allowed_tools", "no such key"
     ),
+    "a denied tool that there is not": one(
+        '[agents.a]\ndisallowed_tools = ["Wrte"]\n', 2, "agents.a.disallowed_tools",
+        '"Wrte"', "no tool that is known", 'did you mean "Write"?',
+    ),
     "the frontmatter's key": one(
         '[agents.x]\ndisallowedTools = ["Read"]\n', 2, "agents.x.disallowedTools",
         'did you mean "disallowed_tools"?',

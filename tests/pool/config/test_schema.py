@@ -41,6 +41,7 @@ UNSEEN: Final = frozenset(
         # what the text in a value means
         "a model of several words",
         "no tool",
+        "a denied tool that there is not",
         "a variable with its value",
         "all variables",
         "an argument that has a key of its own",
