@@ -86,7 +86,8 @@ class Reloader:
 
     async def current(self) -> None:
         """Have what the files say now hold; where nothing has changed it already does."""
-        if self._is_unchanged():
+        # Who comes while others wait for a reload waits behind them: calls keep their order.
+        if self._is_unchanged() and not self._turn.locked():
             return
         async with self._turn:
             if not self._is_unchanged():
