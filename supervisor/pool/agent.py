@@ -12,6 +12,7 @@ from typing import Literal
 
 import trio
 
+from supervisor.pool.launch import Capabilities
 from supervisor.pool.outcome import PoolError, Task, TaskError
 from supervisor.pool.queue import TaskQueue
 from supervisor.process import Process
@@ -178,10 +179,8 @@ class Agent:
         """It was removed, and nothing waits here any more."""
         self.down: Down | None = None
         """Set while it is down."""
-        self.reset_by = "unknown"
-        """How its context is reset: rewind, /clear, a new process."""
-        self.watched_by = "unknown"
-        """How it is found out that its process hangs: ping, process state."""
+        self.capabilities = Capabilities()
+        """What the CLI of its newest process can do: shared with it, so never behind."""
         self.figures = Figures()
         """What it has done."""
         self._limits = limits

@@ -137,16 +137,6 @@ class AgentProcess:
         """It answers nothing any more: it has ended, or closed its output."""
         return self._exited or self._output_ended
 
-    @property
-    def reset_by(self) -> str:
-        """How its context is reset, as far as that has been found out."""
-        return self.capabilities.reset_by()
-
-    @property
-    def watched_by(self) -> str:
-        """How it is found out that it hangs, as far as that has been found out."""
-        return self.capabilities.watched_by()
-
     # operations
 
     def belongs_to(self, agent: str, on_gone: Callable[[], None]) -> None:

@@ -330,6 +330,7 @@ class Worker:
         seat.ready = Ready(process.child.pid, round(time.monotonic() - boot.began, 4))
         seat.state = "idle"
         seat.eager = False
+        agent.capabilities = process.capabilities
         self._emit(WorkerReady(agent.name, seat.ready.pid, seat.ready.ready_s))
         ends: list[End] = []
         async with trio.open_nursery() as beside:
@@ -352,7 +353,7 @@ class Worker:
             if process.gone:
                 return End("idle")
             agent.answer_warmups(ready)
-            seat.state, agent.watched_by = "idle", process.watched_by
+            seat.state = "idle"
             seat.last_used = trio.current_time()
             why = self._recycle if life.tasks else None
             why = why or self._outdated(launch) or life.used_up(self._settings)
@@ -445,8 +446,6 @@ class Worker:
                 await self._clean_up(process)
         except ProcessGoneError:
             return End("idle")
-        finally:
-            agent.reset_by = process.reset_by
         return None
 
     def _settle(self, process: AgentProcess, task: Task, result: TurnResult, lost: bool) -> None:
