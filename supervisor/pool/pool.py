@@ -44,9 +44,10 @@ from supervisor.pool.refusals import (
 from supervisor.pool.reload import Reloaded, Reloader
 from supervisor.pool.report import add_memory, agent_row, orphan_row, tree_rows
 from supervisor.pool.roles import Roles
+from supervisor.pool.serving import Surroundings
 from supervisor.pool.spares import SpareKeeper
 from supervisor.pool.temporary import SPARE, TemporaryFolders
-from supervisor.pool.worker import Surroundings, Worker
+from supervisor.pool.worker import Worker
 from supervisor.process import LocalHost
 from supervisor.tree import (
     ChildSpec,
