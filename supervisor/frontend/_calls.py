@@ -1,6 +1,7 @@
 """What the tools do: each call is put to the pool, and its answer is awaited."""
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -60,6 +61,10 @@ Context = ServerRequestContext[Any, Any]
 Answer = mcp_types.CallToolResult
 
 
+CANCELLED_KEPT = 1_000
+"""Of so many requests it is known that their client has cancelled them: more than end at once."""
+
+
 @dataclass
 class Client:
     """One connection."""
@@ -68,8 +73,8 @@ class Client:
     """Who takes turns with others where tasks wait for one agent."""
     lost: bool = False
     """It was closed from the other side, so nobody cancelled anything but what is `cancelled`."""
-    cancelled: set[object] = field(default_factory=set)
-    """The requests that it no longer wants an answer to, by their ids."""
+    cancelled: deque[object] = field(default_factory=lambda: deque(maxlen=CANCELLED_KEPT))
+    """The requests that it took back last, by their ids; what they ask for may have ended."""
 
 
 CLIENT: ContextVar[Client] = ContextVar("CLIENT")
@@ -312,7 +317,6 @@ def _held(pool: Pool, tasks: list[Task], context: Context) -> Iterator[None]:
     finally:
         # A call takes a moment to end: its client may say that it cancels, and be gone by now.
         lost = client.lost and context.request_id not in client.cancelled
-        client.cancelled.discard(context.request_id)
         for task in tasks:
             if not ended:
                 (pool.client_lost if lost else pool.cancel)(task)

@@ -160,7 +160,7 @@ class FrontEnd:
         def read(message: mcp_types.JSONRPCMessage) -> None:
             cancelled = _cancelled_by(message)
             if cancelled is not None:
-                client.cancelled.add(cancelled)
+                client.cancelled.append(cancelled)
             self._read(number, message)
 
         return number, LineReader(stream, lost, read)

@@ -346,6 +346,8 @@ class Ledger(Questions, trio.abc.AsyncResource):
     ) -> Interrupted:
         """End what an earlier program has left open; once, before anything is accepted.
 
+        That is tasks, and the attempts of those that had their outcome already.
+
         Not cancellable. When it returns, all is written, or `problem` says why not.
 
         Args:
@@ -367,16 +369,22 @@ class Ledger(Questions, trio.abc.AsyncResource):
                     ended.append(self._interrupt(live, Failure(reason, advice)))
                 else:
                     waiting.append((record, text))
-            for record in ended:
+            held = await self._read(_records.held_ones)
+            for record in held:
+                self._let_go(self._memory.add(Live(record)))
+            for record in (*ended, *held):
                 await self.written(record.id)
         return Interrupted(tuple(ended), tuple(waiting))
 
     def _interrupt(self, live: Live, failure: Failure) -> TaskRecord:
-        record, now = live.record, self._time(None)
-        if record.attempt_is_open:
-            record = _transitions.attempt_ended(record, None, INTERRUPTED, now)
-        record = _transitions.ended(record, INTERRUPTED, failure, 0, now)
+        if live.record.attempt_is_open:
+            self._let_go(live)
+        record = _transitions.ended(live.record, INTERRUPTED, failure, 0, self._time(None))
         return self._memory.changed(live, record)
+
+    def _let_go(self, live: Live) -> None:
+        record = _transitions.attempt_ended(live.record, None, INTERRUPTED, self._time(None))
+        self._memory.changed(live, record)
 
     # upkeep
 

@@ -37,6 +37,13 @@ def open_ones(connection: sqlite3.Connection) -> list[TaskRecord]:
     return sorted(found, key=lambda record: record.number)
 
 
+def held_ones(connection: sqlite3.Connection) -> list[TaskRecord]:
+    """The tasks with an outcome whose last attempt is open, in no order."""
+    # In the words of that index, which SQLite does not choose by itself.
+    is_open = """substr(attempts, -18) = ', null, null, ""]]'"""
+    return select(connection, f"INDEXED BY task_held WHERE ended_at IS NOT NULL AND {is_open}")
+
+
 def select(
     connection: sqlite3.Connection, rest: str, values: Sequence[object] = ()
 ) -> list[TaskRecord]:

@@ -125,6 +125,8 @@ class AgentTree:
                 await self._have(one)
             for key in self._current.keys() - {one.key for one in wanted}:
                 self._retire(self._current.pop(key))
+            for agent in self._agents.values():
+                self._see_who_is_left(agent)
 
     async def tidy(self, *, task_status: ChildStatus) -> None:
         """Take away what the configuration has no place for, as it becomes free."""
@@ -230,8 +232,7 @@ class AgentTree:
     async def _cut(self, branch: Branch) -> None:
         """Take a supervisor out of the tree that has no worker with a process."""
         with contextlib.suppress(SupervisorGone, ChildError):
-            await self._above(branch).terminate_child(branch.id)
-            await self._above(branch).delete_child(branch.id)
+            await _remove(self._above(branch), branch.id)
         self._branches.pop(branch.id, None)
         self._stopping_for.pop(branch, None)
         if branch.above is not None and branch in branch.above.inner:
@@ -244,8 +245,7 @@ class AgentTree:
             post.worker.value.leave("its place in the supervision tree has changed")
             await post.worker.wait_value(None)
         with contextlib.suppress(SupervisorGone, ChildError):
-            await _running(branch).terminate_child(post.seat.name)
-            await _running(branch).delete_child(post.seat.name)
+            await _remove(_running(branch), post.seat.name)
         if post in branch.leaving:
             branch.leaving.remove(post)
         if post.seat.is_leaving and post.seat in post.agent.seats:
@@ -382,7 +382,7 @@ class AgentTree:
             case ChildExited(child_id=child, cause=cause, asked=asked):
                 post = branch.post(child)
                 if post is not None and asked:
-                    self._stopped_with_group(post, self._restart_around(branch))
+                    self._stopped_with_group(branch, post)
                 elif post is not None:
                     self._crashed(post, str(cause))
             case IntensityExceededEvent(child_id=child, cause=cause):
@@ -403,8 +403,14 @@ class AgentTree:
         if post is not None:
             self._is_restarted(post, round(delay_s, 3), post.seat.last_crash)
 
-    def _stopped_with_group(self, post: Post, cause: str | None) -> None:
-        if post.agent.down is None and cause is not None:
+    def _stopped_with_group(self, branch: Branch, post: Post) -> None:
+        cause = self._restart_around(branch)
+        if post.agent.down is not None or cause is None:
+            return
+        if post.restart == "temporary" and branch in self._stopping_for:
+            # It is forgotten; where its supervisor itself is restarted, it is started with that.
+            self._crashed(post, f"its group was restarted for {cause}")
+        else:
             self._is_restarted(post, 0.0, f"its group is restarted for {cause}")
 
     def _is_restarted(self, post: Post, delay_s: float, why: str) -> None:
@@ -417,8 +423,14 @@ class AgentTree:
         if post.restart != "temporary":
             return
         post.seat.state, post.seat.gone = "stopped", True
-        if all(one.gone or one.is_leaving for one in post.agent.seats):
-            self._down(post.agent, f"{cause}, and it is not to be restarted", None)
+        self._see_who_is_left(post.agent)
+
+    def _see_who_is_left(self, agent: Agent) -> None:
+        """An agent whose workers have ended for good is down, though others finish a task yet."""
+        gone = [seat for seat in agent.seats if seat.gone]
+        is_served = any(not (seat.gone or seat.is_leaving) for seat in agent.seats)
+        if gone and not is_served and agent.down is None:
+            self._down(agent, f"{gone[0].last_crash}, and it is not to be restarted", None)
 
     def _ended(self, branch: Branch, reason: str, cool_down_s: float | None = None) -> None:
         for post in branch.all_posts():
@@ -444,6 +456,24 @@ def _running(branch: Branch) -> Supervisor:
     if branch.supervisor is None:
         raise SupervisorGone(branch.id)
     return branch.supervisor
+
+
+async def _remove(supervisor: Supervisor, child: str) -> None:
+    """Have a child end, and its supervisor know nothing of it any more.
+
+    Raises:
+        ChildError, SupervisorGone: the same holds without that.
+    """
+    while True:
+        await supervisor.terminate_child(child)
+        try:
+            await supervisor.delete_child(child)
+        except ChildError as error:
+            if error.code not in ("running", "restarting"):
+                raise
+            # Between the two, a restart of its group has started it again.
+        else:
+            return
 
 
 def _in_words(supervisor: str) -> str:

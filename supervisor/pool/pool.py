@@ -10,12 +10,12 @@ from typing import Any
 import trio
 
 from supervisor.agents import Folders, canonical
-from supervisor.ledger import By, Stats, TaskFilter, TaskRecord
+from supervisor.ledger import By, Stats, TaskRecord
 from supervisor.logs import OnLine
 from supervisor.place import TAG
 from supervisor.pool.agent import Agent, Limits, Ready, Seat
 from supervisor.pool.agent_tree import AgentTree
-from supervisor.pool.book import TaskBook, WaitMode, unknown_task_error
+from supervisor.pool.book import TaskBook
 from supervisor.pool.boot import Launch, Profile, Yard, conversing
 from supervisor.pool.branch import Post, taking_turns
 from supervisor.pool.budget import Budget
@@ -28,25 +28,27 @@ from supervisor.pool.config import (
 )
 from supervisor.pool.conversations import check_name, forgettable, make_room
 from supervisor.pool.departures import Departures
-from supervisor.pool.events import PoolEvent, TaskEnded, TaskQueued, WorkerStarted
+from supervisor.pool.events import PoolEvent, TaskQueued, WorkerStarted
 from supervisor.pool.journal import Journal, revived
+from supervisor.pool.known_tasks import KnownTasks
 from supervisor.pool.memory import MemoryGovernor, Watched
-from supervisor.pool.outcome import PoolError, Priority, Task, TaskError, TaskResult
+from supervisor.pool.outcome import PoolError, Priority, Task
 from supervisor.pool.permission import Desk
 from supervisor.pool.read_only import check_only_reads
 from supervisor.pool.refusals import (
     check_text,
     config_error,
-    deadline_error,
     spent_error,
     stopping_error,
 )
 from supervisor.pool.reload import Reloaded, Reloader
-from supervisor.pool.report import add_memory, agent_row, orphan_row, tree_rows
+from supervisor.pool.report import add_memory, agent_rows, tree_rows
 from supervisor.pool.roles import Roles
+from supervisor.pool.serving import Surroundings
 from supervisor.pool.spares import SpareKeeper
+from supervisor.pool.task_watch import TaskWatch
 from supervisor.pool.temporary import SPARE, TemporaryFolders
-from supervisor.pool.worker import Surroundings, Worker
+from supervisor.pool.worker import Worker
 from supervisor.process import LocalHost
 from supervisor.tree import (
     ChildSpec,
@@ -93,9 +95,6 @@ class Pool:
         """The tree's root, once it runs: for `tree`."""
         self.log: Path | None = None
         """Its log, for who reads that; None: it has none."""
-        self.idle = trio.Event()
-        """Set while no task is accepted and not yet settled; replaced when one is."""
-        self.idle.set()
         self._environ = dict(environ)
         self._emit = emit
         self._in_force = ConfigInForce(files, self._environ)
@@ -110,7 +109,18 @@ class Pool:
         self._journal = Journal(state, lambda: self.config.ledger, emit)
         self._journal.runs_on = lambda name: self.settings(name).on_restart == "run"
         self._journal.on_interrupted = self._run_again
-        self._watchers: trio.Nursery | None = None
+        known = KnownTasks(self._book, self._journal)
+        self.find, self.recorded, self.wait = known.find, known.recorded, known.wait
+        """A task by its id; until its outcome is on record; for some of them. See `KnownTasks`."""
+        self.tasks = known.newest
+        """The newest tasks that fit; raises PoolError."""
+        self._task_watch = TaskWatch(
+            self._agents, self._book, lambda: self.config.pool.disconnect_grace, emit
+        )
+        self.cancel = self._task_watch.cancel
+        """End a task that its caller no longer wants."""
+        self.client_lost = self._task_watch.client_lost
+        """The connection of a task's caller is lost: it runs on for the grace, then ends."""
         self._stopping = False
         self._host = LocalHost(TAG)
         self._budget = Budget(self._running, lambda: self.config.pool, emit)
@@ -216,6 +226,11 @@ class Pool:
     # running
 
     @property
+    def idle(self) -> trio.Event:
+        """Set while no task is accepted and not yet settled; replaced when one is."""
+        return self._task_watch.idle
+
+    @property
     def children(self) -> list[ChildSpec]:
         """The pool's part of the tree: child specs for the root."""
 
@@ -225,7 +240,7 @@ class Pool:
                 SupervisorFlags(intensity=5, period_s=60),
                 [
                     ChildSpec("ledger", self._journal.run),
-                    ChildSpec("task watch", self._watch_tasks),
+                    ChildSpec("task watch", self._task_watch.run),
                     ChildSpec("memory governor", self._governor.run),
                     ChildSpec("spare keeper", self._spares.run),
                     ChildSpec("definition watcher", self._reloader.run),
@@ -236,17 +251,6 @@ class Pool:
             await services.run(task_status=task_status)
 
         return [ChildSpec("services", serve, type="supervisor"), self._tree.spec]
-
-    async def _watch_tasks(self, *, task_status: ChildStatus) -> None:
-        """Bring every accepted task to its outcome in time, whoever else has it."""
-        try:
-            async with trio.open_nursery() as self._watchers:
-                for task in self._book.open():
-                    self._watchers.start_soon(self._watch, self._agents[task.mailbox], task)
-                task_status.started()
-                await trio.sleep_forever()
-        finally:
-            self._watchers = None
 
     async def drain(self) -> None:
         """Accept nothing more; let tasks in hand finish for the grace, then end them all."""
@@ -352,12 +356,8 @@ class Pool:
 
     def _enter(self, agent: Agent, task: Task) -> None:
         """A task that is on record gets into its agent's queue, or ends at once."""
-        self._book.add(task)
-        if self.idle.is_set():
-            self.idle = trio.Event()
+        self._task_watch.begin(agent, task)
         self._emit(TaskQueued(agent.name, len(task.text), task_id=task.id))
-        if self._watchers is not None:  # else it is watched as soon as the watch is there again
-            self._watchers.start_soon(self._watch, agent, task)
         if self._stopping:
             task.settle(stopping_error())
         elif agent.down is not None:
@@ -385,9 +385,7 @@ class Pool:
             task.reply_limit = self.settings(record.agent).reply_limit
             await self._find_session(agent)
             self._enter(agent, task)
-            if self._watchers is not None:
-                self._watchers.start_soon(self._supervise, agent)
-            else:
+            if not self._task_watch.beside(self._supervise, agent):
                 agent.is_supervised = True  # the tree starts with whoever is known
 
     async def _check_spending(self, name: str) -> None:
@@ -398,24 +396,6 @@ class Pool:
             spent = await self._journal.spent_today(whose) if limit else 0.0
             if limit and spent >= limit:
                 raise PoolError(spent_error(whose, spent, limit))
-
-    async def find(self, task_id: str) -> Task:
-        """A task by its id, of this pool or one before, whether it has its outcome or not.
-
-        Raises:
-            PoolError: `unknown_task`; or the ledger cannot be read.
-        """
-        task = self._book.find(task_id) or await self._journal.find(task_id)
-        if task is None:
-            raise PoolError(unknown_task_error(task_id))
-        if task.recorder is None and task.reply_path is not None:
-            task.reply_limit = 1  # it was long when it ended
-        return task
-
-    async def recorded(self, task: Task) -> None:
-        """Wait until the outcome of a task is on record, as far as it can be."""
-        await task.settled.wait()
-        await self._journal.written(task)
 
     async def stats(self, by: By, since: float, agent: str | None = None) -> tuple[Stats, ...]:
         """Figures over the tasks that ended since then (seconds since the epoch).
@@ -435,53 +415,6 @@ class Pool:
         no turn."""
         agent = self._agents.get(task.mailbox)
         return None if agent is None else agent.queue.place(task)
-
-    async def tasks(self, wanted: TaskFilter, limit: int) -> list[Task]:
-        """The newest tasks that fit, the newest first.
-
-        Raises:
-            PoolError: the ledger cannot be read.
-        """
-        found = await self._journal.tasks(wanted, limit)
-        if found is None:
-            return self._book.newest(wanted, limit)
-        return [self._book.find(task.id) or task for task in found]
-
-    async def wait(self, task_ids: list[str], timeout_s: float, mode: WaitMode) -> list[Task]:
-        """Wait until any or all of these tasks have their outcome, but not for longer than that.
-
-        Raises:
-            PoolError: `unknown_task`.
-        """
-        tasks = [await self.find(task_id) for task_id in task_ids]
-        enough = any if mode == "any" else all
-        with trio.move_on_after(timeout_s):
-            async with trio.open_nursery() as nursery:
-                if enough(task.outcome is not None for task in tasks):
-                    nursery.cancel_scope.cancel()
-
-                async def watch(task: Task) -> None:
-                    await task.settled.wait()
-                    if enough(one.outcome is not None for one in tasks):
-                        nursery.cancel_scope.cancel()
-
-                for task in tasks:
-                    nursery.start_soon(watch, task)
-        for task in tasks:
-            if task.outcome is not None:
-                await self._journal.written(task)
-        return tasks
-
-    def cancel(self, task: Task) -> None:
-        """End a task that its caller no longer wants."""
-        error = TaskError("cancelled", "the task was cancelled by its caller.", "", task.times())
-        if task.settle(error):
-            self._agents[task.mailbox].queue.forget_settled()
-
-    def client_lost(self, task: Task) -> None:
-        """The connection of a task's caller is lost: it runs on for the grace, then ends."""
-        if self._watchers is not None:
-            self._watchers.start_soon(self._cancel_later, task)
 
     async def warmup(self, name: str) -> Ready:
         """The agent's process, started if need be, once it is ready.
@@ -543,11 +476,7 @@ class Pool:
             PoolError: the pool is degraded.
         """
         await self._check_call()
-        entries = self._roles.all()
-        defined = {entry.name for entry in entries}
-        refused = self._roles.refused
-        rows = [agent_row(one, self._agents, refused.get(one.name)) for one in entries]
-        rows += [orphan_row(agent, self._agents) for agent in self._undefined(defined)]
+        rows = agent_rows(self._roles.all(), self._agents, self._roles.refused)
         add_memory(
             rows,
             await self._host.memory(
@@ -610,16 +539,6 @@ class Pool:
         """What each defined agent is for, by its name, as its file says now."""
         await self._reloader.current()
         return self._roles.purposes()
-
-    def _undefined(self, defined: set[str]) -> list[Agent]:
-        """Agents that have a process, or tasks, and no definition any more."""
-        return [
-            agent
-            for name, agent in self._agents.items()
-            if (agent.ready or agent.is_removed)
-            and agent.conversation is None
-            and name not in defined
-        ]
 
     # inside
 
@@ -695,34 +614,3 @@ class Pool:
                 del self._workers[seat]
 
         return taking_turns(post, serve)
-
-    async def _watch(self, agent: Agent, task: Task) -> None:
-        with task.clock.move_on_after(task.deadline - trio.current_time()):
-            await task.settled.wait()
-        if task.settle(deadline_error(task)):
-            agent.queue.forget_settled()
-        self._book.has_ended(task)
-        if not self._book.open():
-            self.idle.set()
-        done = isinstance(task.outcome, TaskResult)
-        agent.figures.tasks_done += done
-        agent.figures.tasks_failed += not done
-        code = task.outcome.code if isinstance(task.outcome, TaskError) else "result"
-        cost = task.outcome.cost_usd if isinstance(task.outcome, TaskResult) else None
-        self._emit(
-            TaskEnded(
-                agent.name,
-                code,
-                **task.times(),
-                pid=task.pid,
-                cost_usd=cost,
-                worker=task.worker,
-                task_id=task.id,
-                attempt=task.attempts or None,
-            )
-        )
-
-    async def _cancel_later(self, task: Task) -> None:
-        with trio.move_on_after(self.config.pool.disconnect_grace):
-            await task.settled.wait()
-        self.cancel(task)

@@ -1,7 +1,7 @@
 """How agents and the tree look to a client: rows of plain values, for `list` and `tree`."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,26 @@ from supervisor.process import TreeMemory
 from supervisor.tree import Snapshot
 
 Row = dict[str, Any]
+
+
+def agent_rows(
+    entries: Sequence[AgentDefinition | BrokenDefinition],
+    agents: Mapping[str, Agent],
+    refused: Mapping[str, BrokenDefinition],
+) -> list[Row]:
+    """Every agent that is defined, and then those that go; arguments as in `agent_row`."""
+    defined = {entry.name for entry in entries}
+    rows = [agent_row(one, agents, refused.get(one.name)) for one in entries]
+    return rows + [orphan_row(agent, agents) for agent in _undefined(agents, defined)]
+
+
+def _undefined(agents: Mapping[str, Agent], defined: set[str]) -> list[Agent]:
+    """Agents that have a process, or tasks, and no definition any more."""
+    return [
+        agent
+        for name, agent in agents.items()
+        if (agent.ready or agent.is_removed) and agent.conversation is None and name not in defined
+    ]
 
 
 def agent_row(

@@ -56,6 +56,11 @@ class Spare:
     let_go: trio.Event = field(default_factory=trio.Event)
     """Set once nobody here touches it any more."""
 
+    @property
+    def is_useful(self) -> bool:
+        """It can be taken."""
+        return self.is_ready and self.ended is None and not self.process.gone
+
     def end(self, why: str) -> None:
         """Let it go, unless somebody has it."""
         if not self.taken and self.ended is None:
@@ -102,9 +107,7 @@ class SpareKeeper:
             while True:
                 self._poked = trio.Event()
                 wanted = self._wanted()
-                for spare in self._spares:
-                    if spare.boot.profile not in wanted:
-                        spare.end("no agent has its profile any more")
+                self._end_extras(wanted)
                 for profile in self._missing(wanted):
                     self._starting[profile] += 1
                     nursery.start_soon(self._keep, profile)
@@ -117,7 +120,7 @@ class SpareKeeper:
         From then on it is the caller's, who has to attend to it, end it and close its boot.
         """
         for spare in self._spares:
-            if spare.is_ready and spare.boot.profile == profile and not spare.process.gone:
+            if spare.boot.profile == profile and spare.is_useful:
                 break
         else:
             return None
@@ -147,6 +150,18 @@ class SpareKeeper:
         """Look now which are missing."""
         self._poked.set()
 
+    def _end_extras(self, wanted: Mapping[Profile, int]) -> None:
+        have: Counter[Profile] = Counter()
+        # The ready ones stay, and of these the oldest.
+        for spare in sorted(self._spares, key=lambda one: not one.is_useful):
+            profile = spare.boot.profile
+            if spare.ended is None and have[profile] < wanted.get(profile, 0):
+                have[profile] += 1
+            elif profile in wanted:
+                spare.end("fewer are to stand by")
+            else:
+                spare.end("no agent has its profile any more")
+
     def _missing(self, wanted: Mapping[Profile, int]) -> list[Profile]:
         if trio.current_time() < self._not_before:
             return []
@@ -163,6 +178,7 @@ class SpareKeeper:
                 process = await boot.start(gone.set)
                 spare = Spare(boot, process, gone)
                 self._spares.append(spare)
+                self._poked.set()  # while it started, it may have become one too many
             finally:
                 self._starting[profile] -= 1
             await self._stand_by(spare)

@@ -41,6 +41,22 @@ async def test_the_attempt_that_was_running_is_ended_with_it(tmp_path: Path) -> 
     assert record.attempts == (Attempt(1, 4711, NOW + 1, NOW, None, "interrupted"),)
 
 
+async def test_an_attempt_that_outlived_its_tasks_outcome_is_ended_as_well(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await accepted(ledger, "t-1")
+        ledger.started("t-1", 4711, at=NOW + 1)
+        ledger.ended("t-1", "cancelled", at=NOW + 2)
+    async with opened(tmp_path) as ledger:
+        found = await ledger.interrupt_open("The pool was killed.")
+        assert found.ended == ()
+    async with opened(tmp_path) as ledger:
+        record = await ledger.get("t-1")
+
+    assert record is not None
+    assert (record.outcome, record.ended_at) == ("cancelled", NOW + 2)
+    assert record.attempts == (Attempt(1, 4711, NOW + 1, NOW, None, "interrupted"),)
+
+
 async def test_it_is_on_the_disk_when_that_returns(tmp_path: Path) -> None:
     await left_open(tmp_path)
     async with opened(tmp_path) as ledger:

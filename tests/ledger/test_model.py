@@ -187,12 +187,20 @@ class Play:
 
     def seen(self, record: TaskRecord) -> tuple[object, ...]:
         return (
-            record.agent, record.state, record.outcome, len(record.attempts), record.cost_usd
+            record.agent, record.state, record.outcome, len(record.attempts), record.cost_usd,
+            record.attempt_is_open,
         )  # fmt: skip
 
     def expected(self) -> dict[str, tuple[object, ...]]:
         return {
-            name: (known.agent, known.state, known.outcome, known.attempts, known.cost_usd)
+            name: (
+                known.agent,
+                known.state,
+                known.outcome,
+                known.attempts,
+                known.cost_usd,
+                known.attempt_is_open,
+            )
             for name, known in self.known.items()
         }
 

@@ -1,5 +1,6 @@
 """No question reads all tasks: SQLite is asked how it would go about each."""
 
+import itertools
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.ledger import Retention
-from supervisor.ledger._records import get, last_number, open_ones
+from supervisor.ledger._records import get, held_ones, last_number, open_ones
 from supervisor.ledger._replies import ReplyFiles, read_reply, read_text
 from supervisor.ledger._retention import step
 from supervisor.ledger._schema import MIGRATIONS
@@ -20,7 +21,7 @@ Question = Callable[[sqlite3.Connection], object]
 @pytest.fixture
 def connection() -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    for statement in MIGRATIONS[0]:
+    for statement in itertools.chain(*MIGRATIONS):
         connection.execute(statement)
     yield connection
     connection.close()
@@ -45,6 +46,7 @@ FILES = ReplyFiles(Path("none"))
 QUESTIONS: dict[str, tuple[Question, str]] = {
     "the last number": (last_number, "SEARCH task"),
     "open tasks": (open_ones, "task_open"),
+    "tasks with an outcome and an open attempt": (held_ones, "task_held"),
     "a record": (lambda c: get(c, "t-1"), "sqlite_autoindex_task_1"),
     "a text": (lambda c: read_text(c, "t-1"), "sqlite_autoindex_task_1"),
     "a reply": (lambda c: read_reply(c, FILES, "t-1"), "sqlite_autoindex_task_1"),

@@ -314,8 +314,17 @@ async def test_what_could_not_be_started_is_refused_by_its_place(project: Projec
         assert await say(client, "one") == "done"
         (line,) = (await client.call("list"))["structuredContent"]["refused"]
         assert line.startswith(f"{path}:2: agents.one.working_directory: ")
-        (project.folder / "nowhere").mkdir()
-        assert (await project.run("reload")).returncode == 0
+
+
+async def test_what_could_not_be_started_holds_with_the_call_after_it_can(
+    project: Project,
+) -> None:
+    async with project.connect() as client:
+        project.write_config('[agents.one]\nworking_directory = "later"\n')
+        assert (await client.call("list"))["structuredContent"]["refused"]
+        folder = project.folder / "later"
+        folder.mkdir()
+        assert str(folder.resolve()) in await say(client, "one", "[[bash pwd]]")
         assert (await client.call("list"))["structuredContent"]["refused"] == []
 
 

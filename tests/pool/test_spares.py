@@ -155,6 +155,28 @@ async def test_without_spares_configured_there_are_none(project: Project) -> Non
     assert not log(project, "spare_ready")
 
 
+async def test_fewer_of_them_are_fewer_at_once_and_more_are_started(project: Project) -> None:
+    project.write_config("[pool]\nspares = 3\n")
+    async with connect(project):
+        before = await until(lambda: some(project, 3), "three spares")
+        project.write_config("[pool]\nspares = 1\n")
+        left = await until(lambda: some(project, 1), "the end of two of them")
+        assert set(left) < set(before)
+        await until(lambda: len(living(before)) == 1, "the end of their processes")
+        project.write_config("[pool]\nspares = 2\n")
+        assert set(left) < set(await until(lambda: some(project, 2), "another one"))
+
+
+def some(project: Project, number: int) -> list[int] | None:
+    """Those that stand by, if they are that many."""
+    found = standing_by(project)
+    return found if len(found) == number else None
+
+
+def living(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if psutil.pid_exists(pid)]
+
+
 async def test_a_pool_that_stops_leaves_no_spare(project: Project) -> None:
     async with connect(project):
         spare = await a_spare(project)

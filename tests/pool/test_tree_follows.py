@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import trio
 import trio.testing
@@ -14,7 +15,8 @@ from supervisor.pool.agent import Agent, Limits, Seat
 from supervisor.pool.agent_tree import AgentTree
 from supervisor.pool.branch import Post, Status, taking_turns
 from supervisor.pool.config import Config, ConfigFiles
-from supervisor.tree import StartFunction, Supervisor, SupervisorFlags, snapshot
+from supervisor.pool.outcome import Task, TaskError
+from supervisor.tree import ChildRef, StartFunction, Supervisor, SupervisorFlags, snapshot
 
 SHIPPED = Path(built_in()) / "config" / "pool.toml"
 AGENTS = ("a", "b", "c", "d")
@@ -74,6 +76,7 @@ class Stage:
         async def serve(status: Status) -> None:
             if post.seat in self.serving:  # an exception would be a crash, and forgiven
                 self.had_twice.append(post.seat.name)
+            post.agent.come_up(post.seat)
             me = post.worker.value = self.serving[post.seat] = Worker()
             status.started()
             try:
@@ -86,6 +89,17 @@ class Stage:
                 self.serving.pop(post.seat, None)
 
         return taking_turns(post, serve)
+
+    def down(self, agent: str) -> str:
+        """Why it is down; empty: it is not."""
+        down = self.agents[agent].down
+        return "" if down is None else down.reason
+
+    def crash(self, agent: str) -> None:
+        """Have its first worker fail after its task."""
+        failing = self.serving[self.agents[agent].seats[0]]
+        failing.fails = True
+        failing.leave("now")
 
     async def rows(self, root: Supervisor) -> dict[str, list[str]]:
         """The children of each supervisor, by its name; numbers of those that are new taken off."""
@@ -218,11 +232,9 @@ def test_an_agent_is_down_whose_other_workers_only_finish_what_they_have(tmp_pat
         async with trio.open_nursery() as nursery:
             await nursery.start(root.run)
             await nursery.start(stage.tree.tidy)
-            staying = stage.serving[stage.agents["a"].seats[0]]
             stage.write('[agents.a]\nreplicas = 1\nrestart = "temporary"\n')
             await stage.tree.follow()
-            staying.fails = True
-            staying.leave("now")
+            stage.crash("a")
             await trio.sleep(LONG_S)
             assert stage.agents["a"].down is not None
             nursery.cancel_scope.cancel()
@@ -242,9 +254,7 @@ def test_who_comes_into_a_group_that_has_ended_is_down_and_told_of_it_by_its_nam
         async with trio.open_nursery() as nursery:
             await nursery.start(root.run)
             await nursery.start(stage.tree.tidy)
-            failing = stage.serving[stage.agents["a"].seats[0]]
-            failing.fails = True
-            failing.leave("now")
+            stage.crash("a")
             await trio.sleep(5)
             stage.write(one + '[agents.b]\nsupervisor = "x"\n')
             await stage.tree.follow()
@@ -252,5 +262,89 @@ def test_who_comes_into_a_group_that_has_ended_is_down_and_told_of_it_by_its_nam
             nursery.cancel_scope.cancel()
         assert down is not None
         assert down.reason == "its group x has ended"
+
+    trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+ALL = '[supervisors.x]\nstrategy = "one_for_all"\n[agents.b]\nsupervisor = "x"\n'
+
+
+def test_a_place_that_its_group_started_again_while_it_went_can_be_had_anew(tmp_path: Path) -> None:
+    async def play() -> None:
+        stage = Stage(tmp_path, 1.0)
+        stage.write(ALL + '[agents.a]\nsupervisor = "x"\nreplicas = 2\n')
+        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
+        async with trio.open_nursery() as nursery:
+            await nursery.start(root.run)
+            await nursery.start(stage.tree.tidy)
+            group = stage.tree._branches["group:x"].supervisor
+            assert group is not None
+            terminate = group.terminate_child
+
+            async def terminate_and_restart(child: str | ChildRef) -> None:
+                await terminate(child)
+                with patch.object(group, "terminate_child", terminate):
+                    stage.crash("b")
+                    await trio.sleep(5)
+
+            with patch.object(group, "terminate_child", terminate_and_restart):
+                stage.write(ALL + '[agents.a]\nsupervisor = "x"\nreplicas = 1\n')
+                await stage.tree.follow()
+                await trio.sleep(LONG_S)
+            assert (await stage.rows(root))["group:x"] == ["b#0", "a#0"]
+            stage.write(ALL + '[agents.a]\nsupervisor = "x"\nreplicas = 2\n')
+            await stage.tree.follow()
+            await trio.sleep(LONG_S)
+            assert all(seat in stage.serving for seat in stage.agents["a"].seats)
+            nursery.cancel_scope.cancel()
+
+    trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_an_agent_is_down_once_the_last_worker_leaves_that_has_not_ended(tmp_path: Path) -> None:
+    config = '[agents.a]\nrestart = "temporary"\nreplicas = '
+
+    async def play() -> None:
+        stage = Stage(tmp_path, 1.0)
+        stage.write(config + "2")
+        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
+        async with trio.open_nursery() as nursery:
+            await nursery.start(root.run)
+            await nursery.start(stage.tree.tidy)
+            stage.crash("a")
+            await trio.sleep(LONG_S)
+            assert stage.down("a") == ""
+            waiting = Task("a", "text", 1.0)
+            stage.agents["a"].queue.put(waiting)
+            stage.write(config + "1")
+            await stage.tree.follow()
+            assert stage.down("a") == "it has crashed, and it is not to be restarted"
+            assert isinstance(waiting.outcome, TaskError)
+            stage.write(config + "2")
+            await stage.tree.follow()
+            await trio.sleep(LONG_S)
+            assert stage.down("a") == ""
+            assert stage.serving
+            nursery.cancel_scope.cancel()
+
+    trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_an_agent_whose_group_does_not_start_it_again_is_down(tmp_path: Path) -> None:
+    async def play() -> None:
+        stage = Stage(tmp_path, 1.0)
+        stage.write(ALL + '[agents.a]\nsupervisor = "x"\nrestart = "temporary"\n')
+        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
+        async with trio.open_nursery() as nursery:
+            await nursery.start(root.run)
+            await nursery.start(stage.tree.tidy)
+            stage.crash("b")
+            await trio.sleep(LONG_S)
+            assert (await stage.rows(root))["group:x"] == ["b#0"]
+            why = "its group was restarted for b#0, and it is not to be restarted"
+            assert stage.down("a") == why
+            await stage.tree.bring_back(stage.agents["a"])
+            assert stage.down("a") == ""
+            nursery.cancel_scope.cancel()
 
     trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))

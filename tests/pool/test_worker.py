@@ -6,7 +6,8 @@ import trio
 
 from supervisor.pool.agent import Agent, Limits
 from supervisor.pool.outcome import Task, TaskError
-from supervisor.pool.worker import Surroundings, Worker
+from supervisor.pool.serving import Surroundings
+from supervisor.pool.worker import Worker
 
 
 async def test_a_worker_that_has_ended_in_the_meantime_keeps_nobody_waiting(

@@ -29,6 +29,8 @@ class ConfigInForce:
         self._files = files
         self._environ = environ
         self._signature: object = None
+        self._lacks: Callable[[], list[Problem]] = list  # what keeps the files from being in force
+        self._lacked: list[Problem] = []  # the same, as it was when they were read
         self._trusted = False
         self.loaded = self._read(None)
         """What was read, and where it comes from."""
@@ -48,8 +50,8 @@ class ConfigInForce:
         return self._files.signature()
 
     def is_unchanged(self) -> bool:
-        """Whether the files are as they were when they were read last."""
-        return self._files.signature() == self._signature
+        """Whether the files are as they were when they were read last, and what they lack too."""
+        return self._files.signature() == self._signature and self._lacks() == self._lacked
 
     def read_again(self, check: Check = lambda _: ()) -> None:
         """Read the files; what is right is in force from now on, what is wrong is noted.
@@ -59,18 +61,23 @@ class ConfigInForce:
         """
         before = self.loaded
         was_trusted = self._trusted
-        self.loaded = self._read(None if self.error else before)
-        if self.loaded is before or self.error is not None:
+        self.loaded = read = self._read(None if self.error else before)
+        self._lacks, self._lacked = list, []
+        if read is before or self.error is not None:
             return
         if was_trusted and not self._trusted:
             return  # what its user has taken back does not hold on, whatever else comes of it
         known = {(one.key, one.message) for one in check(before)}
-        new = [one for one in check(self.loaded) if (one.key, one.message) not in known]
-        if new:
-            # It is no file of ours that has to change, so nothing tells when it has.
-            advice = "; then run agent-pool reload"
-            self.refused = tuple(replace(one, message=one.message + advice) for one in new)
-            self.loaded = before
+
+        def lacks() -> list[Problem]:
+            return [one for one in check(read) if (one.key, one.message) not in known]
+
+        if lacked := lacks():
+            # It is no file of ours that has to change, so this is looked at with each call.
+            self._lacks, self._lacked = lacks, lacked
+            advice = "; then it holds from the next call on"
+            told = (replace(one, message=one.message.rstrip(".") + advice) for one in lacked)
+            self.refused, self.loaded = tuple(told), before
 
     def _read(self, before: Loaded | None) -> Loaded:
         self._signature = self._files.signature()
