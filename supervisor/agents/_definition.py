@@ -16,7 +16,7 @@ from ._hooks import hooks
 from ._keys import cache_lifetime, settle_keys
 from ._servers import ServerWish, server_wishes
 from ._text import decode
-from ._tools import MEMORY_TOOLS, denied_tools, tool_list
+from ._tools import MEMORY_TOOLS, denied_tools, meant_model, tool_list
 
 Origin = Literal["AGENTS_DIR", "SKILLS_DIR", "EXPERTISE_DIR", "project", "user", "built-in"]
 """Whose folder a file came from; the first three are set by the variable of that name."""
@@ -196,6 +196,9 @@ def _model(fields: Fields) -> str | None:
     if not _MODEL.fullmatch(model):
         allowed = "an alias (sonnet, opus, haiku), a model's full name, or inherit"
         fields.error(fields.line("model"), "model", f"{shown(model)} is not a model; {allowed}")
+    elif (meant := meant_model(model)) is not None:
+        message = f'{shown(model)} is no model that is known. Did you mean "{meant}"?'
+        fields.warn(fields.line("model"), "model", message)
     return model
 
 

@@ -21,6 +21,9 @@ KNOWN_TOOLS = (
 READ_AND_EDIT = ("Read", "Glob", "Grep", "Edit", "Write", "NotebookEdit", "TodoWrite")
 """The tools of an agent whose definition lists none: reading and editing, no commands."""
 
+MODELS = ("default", "fable", "haiku", "inherit", "opus", "opusplan", "sonnet")
+"""Claude Code's aliases for models, and its word for none. It is for suggestions."""
+
 MEMORY_TOOLS = ("Read", "Write", "Edit")
 """What `memory` brings with it."""
 
@@ -57,6 +60,22 @@ def named_server(tool: str) -> str | None:
     return parts[1] if parts[0] == "mcp" and len(parts) > 1 and parts[1] else None
 
 
+def meant_tool(rule: str) -> str | None:
+    """The tool that a rule such as `Raed` or `Bsh(ls)` was meant to name; None: it names one, or
+    one that nobody here knows."""
+    name = rule.split("(", 1)[0]
+    if name in KNOWN_TOOLS or name.startswith("mcp__"):
+        return None
+    return next(iter(closest(name, KNOWN_TOOLS, count=1)), None)
+
+
+def meant_model(model: object) -> str | None:
+    """The alias that a model's name was meant to be, such as `sonnett`; None: it may be a model."""
+    if not isinstance(model, str) or model.casefold() in MODELS or len(model) < 4:
+        return None
+    return next(iter(closest(model, MODELS, count=1)), None) if model.isalpha() else None
+
+
 def covers(tools: tuple[str, ...] | None, rule: str) -> bool:
     """Whether an agent with that list may do what `rule` allows."""
     listed = READ_AND_EDIT if tools is None else tools
@@ -75,11 +94,12 @@ def _is_tool(fields: Fields, key: str, word: Named) -> bool:
 
 
 def _tell_misspelt(fields: Fields, key: str, word: Named) -> None:
-    name = word.name.split("(", 1)[0]
-    near = next(iter(closest(name, KNOWN_TOOLS, count=1)), None)
-    if name in KNOWN_TOOLS or name.startswith("mcp__") or near is None:
+    near = meant_tool(word.name)
+    if near is None:
         return
-    message = f'{shown(name)} is no tool that is known. Did you mean "{near}"?'
+    message = (
+        f'{shown(word.name.split("(", 1)[0])} is no tool that is known. Did you mean "{near}"?'
+    )
     if key == "disallowedTools":
         fields.error(word.line, key, message)  # it denies nothing
     else:

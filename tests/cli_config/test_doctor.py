@@ -76,7 +76,7 @@ def test_orphans_that_cannot_be_adopted_are_an_error(
     done = run("doctor")
 
     assert done.status == 2
-    assert "subreaper: orphans cannot be adopted" in done.lines[0]
+    assert "subreaper: error: orphans cannot be adopted" in done.lines[0]
     assert "seccomp" in done.lines[0]
 
 

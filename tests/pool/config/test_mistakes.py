@@ -149,7 +149,7 @@ NUMBERS = {
 FRONTEND = {
     "no such tool": one(
         '[frontend]\ntools = ["invoke", "wiat"]\n', 2, "frontend.tools",
-        '["invoke", "wiat"] does not fit', '"wiat" is no tool; did you mean "wait"?',
+        '"wiat" is no tool; did you mean "wait"?',
         "(allowed: invoke, invoke_many, submit, wait, result, list, warmup, reset, consult",
     ),
     "a word that is nearly one": one(
@@ -160,9 +160,12 @@ FRONTEND = {
         '[frontend]\ntools = "consult"\n', 2, "frontend.tools", 'did you mean ["consult"]?'
     ),
     "no tools": one("[frontend]\ntools = []\n", 2, "frontend.tools", "[] does not fit"),
-    "a tool that is no text": one("[frontend]\ntools = [7]\n", 2, "frontend.tools", "7 is no"),
+    "a tool that is no text": one(
+        "[frontend]\ntools = [7]\n", 2, "frontend.tools", "7 does not fit", "in quotes"
+    ),
     "a key of the front end that is none": one(
-        "[frontend]\ntool = 1\n", 2, "frontend.tool", 'did you mean "tools"?', "(allowed: tools)"
+        '[frontend]\ntool = "all"\n', 2, "frontend.tool", 'did you mean "tools"?',
+        "(allowed: tools)",
     ),
 }  # fmt: skip
 
@@ -257,7 +260,9 @@ KEYS = {
     "a table in the singular": one(
         '[agent.x]\nrestart = "temporary"\n', 1, "agent", 'no such key; did you mean "agents"?'
     ),
-    "supervisors in the singular": one("[supervisor.g]\n", 1, "supervisor", "it belongs to"),
+    "supervisors in the singular": one(
+        "[supervisor.g]\n", 1, "supervisor", 'did you mean "supervisors"?'
+    ),
     "a table of another program": one("[server]\nport = 1\n", 1, "server", "allowed: agents, "),
     "a table in a table": one(
         '[defaults.agents]\nrestart = "temporary"\n', 1, "defaults.agents", 'did you mean "agent"?'
@@ -380,7 +385,7 @@ LAUNCH = {
         '"Read, Bash" does not fit', 'a list of texts, such as', 'did you mean ["Read", "Bash"]?',
     ),
     "a number in a list": one(
-        '[agents.x]\ntools = [\n  "Read",\n  3,\n]\n', 4, "agents.x.tools.1",
+        '[agents.x]\ntools = [\n  "Read",\n  3,\n]\n', 4, "agents.x.tools",
         "3 does not fit", "a text in quotes",
     ),
     "no tool": one(
