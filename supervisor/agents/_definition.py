@@ -172,8 +172,10 @@ def _description(fields: Fields, is_readable: bool) -> str:
         message = "no frontmatter; name and description are taken from the file's name and first "
         fields.warn(1, None, message + "line. Start it with --- / name: … / description: … / ---")
         return first_line
+    if any(did_you_mean(key, ("description",)) for key in fields.frontmatter.values):
+        return first_line  # it is told that this is misspelled
     message = "missing; a caller chooses an agent by it. Say in one sentence what it is for"
-    fields.warn(fields.line("description"), "description", message)
+    fields.warn(fields.line("description") or 1, "description", message)
     return first_line
 
 
@@ -235,6 +237,10 @@ def _skill_names(fields: Fields) -> tuple[Named, ...]:
                 "folder to .claude/skills, and name that"
             )
             fields.warn(word.line, "skills", message)
+        elif (refusal := _name.refusal(_name.canonical(word.name))) is not None:
+            # As Claude Code does: files are shared without the skills that they name.
+            end = "; the agent works without it"
+            fields.warn(word.line, "skills", _refused(word.name, refusal) + end)
         else:
             kept.append(word)
     return _part_names(fields, "skills", kept)

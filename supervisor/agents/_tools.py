@@ -9,12 +9,12 @@ from ._finding import closest, shown
 
 KNOWN_TOOLS = (
     "Agent", "Artifact", "AskUserQuestion", "Bash", "BashOutput", "CronCreate", "CronDelete",
-    "CronList", "Edit", "EnterPlanMode", "EnterWorktree", "ExitPlanMode", "ExitWorktree",
-    "Glob", "Grep", "KillShell", "LS", "LSP", "ListMcpResourcesTool", "Monitor", "MultiEdit",
+    "CronList", "Edit", "EnterPlanMode", "EnterWorktree", "ExitPlanMode", "ExitWorktree", "Glob",
+    "Grep", "KillBash", "KillShell", "LS", "LSP", "ListMcpResourcesTool", "Monitor", "MultiEdit",
     "NotebookEdit", "NotebookRead", "PowerShell", "Read", "ReadMcpResourceTool", "SendMessage",
-    "Skill", "SlashCommand", "Task", "TaskCreate", "TaskGet", "TaskList", "TaskOutput",
-    "TaskStop", "TaskUpdate", "TodoRead", "TodoWrite", "ToolSearch", "WebFetch", "WebSearch",
-    "Workflow", "Write",
+    "Skill", "SlashCommand", "StructuredOutput", "Task", "TaskCreate", "TaskGet", "TaskList",
+    "TaskOutput", "TaskStop", "TaskUpdate", "TeamCreate", "TeamDelete", "TodoRead", "TodoWrite",
+    "ToolSearch", "WebFetch", "WebSearch", "Workflow", "Write",
 )  # fmt: skip
 """What Claude Code calls its tools, or once called them. Others may come: it is for suggestions."""
 
@@ -26,6 +26,9 @@ MODELS = ("default", "fable", "haiku", "inherit", "opus", "opusplan", "sonnet")
 
 MEMORY_TOOLS = ("Read", "Write", "Edit")
 """What `memory` brings with it."""
+
+_EVERYTHING = ("all", "any", "everything")
+"""What people write who mean `*`."""
 
 _TOOL = re.compile(r"\*|[A-Za-z_][\w.*-]*(?:\([^()]*(?:\([^()]*\)[^()]*)*\))?")
 _FOREIGN = re.compile(r"[A-Za-z_@][\w.*:/@-]*")
@@ -60,12 +63,20 @@ def named_server(tool: str) -> str | None:
     return parts[1] if parts[0] == "mcp" and len(parts) > 1 and parts[1] else None
 
 
+def is_known(rule: str) -> bool:
+    """Whether a rule names a tool that Claude Code or a server has, or all of them."""
+    name = rule.split("(", 1)[0]
+    return name in KNOWN_TOOLS or name == "*" or name.startswith("mcp__")
+
+
 def meant_tool(rule: str) -> str | None:
     """The tool that a rule such as `Raed` or `Bsh(ls)` was meant to name; None: it names one, or
     one that nobody here knows."""
     name = rule.split("(", 1)[0]
-    if name in KNOWN_TOOLS or name.startswith("mcp__"):
+    if is_known(rule):
         return None
+    if name.casefold() in _EVERYTHING:
+        return "*"
     return next(iter(closest(name, KNOWN_TOOLS, count=1)), None)
 
 

@@ -94,6 +94,7 @@ class _Check:
                 self._tell_findings(entry.findings)
             else:
                 self._tell_findings(entry.warnings)
+        self._tell_findings(self._catalogue.unnamed_findings())
         self._tell(self._loaded.undefined({entry.name for entry in entries}))
         agents = [entry for entry in entries if isinstance(entry, AgentDefinition)]
         for agent in agents:

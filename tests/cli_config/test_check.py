@@ -110,7 +110,7 @@ def test_a_file_that_is_asked_for_is_checked(desk: Desk, run: Run) -> None:
     assert f"{mine}:2: pool.x: error: no such key" in run("check", "--config", "mine.toml").out
     missing = run("check", "--config", "nowhere.toml")
     assert missing.status == 2
-    assert f"{desk.root}/nowhere.toml: this file is asked for" in missing.out
+    assert f"{desk.root}/nowhere.toml: error: this file is asked for" in missing.out
 
 
 def test_a_wrong_variable_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +283,20 @@ def test_a_stand_in_tells_no_version_and_needs_no_login(
     done = run("check", "--strict")
 
     assert done.status == 0
-    assert "its version cannot be told before it runs" in done.out
+    assert "its installation does not tell: agent-pool doctor asks it" in done.out
+
+
+@pytest.mark.parametrize("command", ["check", "doctor"])
+def test_the_rehearsal_agent_is_known_and_not_asked_for_a_version(
+    desk: Desk, run: Run, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    program = desk.write(desk.bin / "agent-pool", "#!/bin/sh\n", 0o755)
+    monkeypatch.setenv("CLAUDE_CLI", f"{program} rehearsal")
+
+    said = run(command).out
+
+    assert f"{program} rehearsal: agent-pool's own rehearsal agent, a stand-in" in said
+    assert "does not tell" not in said
 
 
 # the login

@@ -104,7 +104,8 @@ class Layers:
 
     def _is_known(self, clash: Clash) -> bool:
         """Whether all that a clash depends on is known."""
-        concerned = [self.place(at) for at in (*clash.keys, *clash.also)]
+        said = (*clash.keys, *clash.also)
+        concerned = {*said, *map(self.place, said)}
         parts = {at[:length] for at in concerned for length in range(1, len(at) + 1)}
         if parts & self.wrong:
             return False

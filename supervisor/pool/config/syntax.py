@@ -166,7 +166,7 @@ def _cause(line: str, said: str) -> tuple[str, str]:
         return said, "; put its keys under the first one"
     if _HEADER.match(line):
         return said, _cause_in_header(line)
-    pair = re.match(r"""\s*((?:"[^"]*"|'[^']*'|[\w-]+)[\w."'\s-]*?)\s*=(.*)""", line)
+    pair = re.match(r"""\s*((?:"[^"]*"|'[^']*'|[\w-]+)[\w."'\s-]*?)\s*=(.*)""", line, re.ASCII)
     if pair is None:
         return said, _cause_in_key(line)
     if (opened := _opened(pair[2].strip())) is not None:

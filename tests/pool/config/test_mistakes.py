@@ -458,7 +458,114 @@ LAUNCH = {
     ),
 }  # fmt: skip
 
+ELSEWHERE = {
+    "a frontmatter's key": one(
+        '[agents.x]\ndescription = "It."\n', 2, "agents.x.description",
+        "the agent's own file says it, in its frontmatter: description: …",
+    ),
+    "an agent's table in another": one(
+        '[pool.agents.x]\nmodel = "opus"\n', 1, "pool.agents",
+        "the table stands by itself: [agents.x]",
+    ),
+    "a group that lists its agents": one(
+        '[supervisors.g]\nagents = ["x"]\n', 2, "supervisors.g.agents",
+        "an agent says itself which group it is in", 'supervisor = "g" under [agents.<name>]',
+    ),
+    "a table of limits": one(
+        '[agents.x.limits]\nmemory = "1GiB"\n', 1, "agents.x.limits", "no such key (allowed: "
+    ),
+    "what others call the environment": one(
+        '[agents.x]\nenv = ["A"]\n', 2, "agents.x.env", 'did you mean "environment"?'
+    ),
+    "what others call the folder": one(
+        '[agents.x]\ncwd = ""\n', 2, "agents.x.cwd", 'did you mean "working_directory"?'
+    ),
+    "what others call the deadline": one(
+        '[agents.x]\ntimeout = "5min"\n', 2, "agents.x.timeout", 'did you mean "task_timeout"?'
+    ),
+    "what others call the intensity": one(
+        "[defaults.supervisor]\nmax_restarts = 3\n", 2, "defaults.supervisor.max_restarts",
+        'did you mean "intensity"?',
+    ),
+    "what others call the log": one(
+        '[logging]\nlevel = "info"\n', 1, "logging", 'did you mean "logs"?'
+    ),
+    "a deadline of no time": one(
+        '[agents.x]\ntask_timeout = "0s"\n', 2, "agents.x.task_timeout", "above 0"
+    ),
+    "a port for an address": one(
+        "[http]\naddress = 8765\n", 2, "http.address", 'did you mean "127.0.0.1:8765"?'
+    ),
+    "a host for an address": one(
+        '[http]\naddress = "localhost"\n', 2, "http.address", 'mean "localhost:8765"?'
+    ),
+    "a port that is none": one(
+        '[http]\naddress = "127.0.0.1:99999"\n', 2, "http.address", "an IP address"
+    ),
+    "an amount with its currency": one(
+        '[pool]\nmax_cost_usd_per_day = "5 USD"\n', 2, "pool.max_cost_usd_per_day", "such as 2.5"
+    ),
+    "a negative amount": one(
+        "[agents.x]\nmax_cost_usd = -1\n", 2, "agents.x.max_cost_usd", "0 or more"
+    ),
+    "too many spares": one("[pool]\nspares = 99\n", 2, "pool.spares", "0 to 16"),
+    "a priority in another word": one(
+        '[agents.x]\npriority = "urgent"\n', 2, "agents.x.priority", '"high", "normal" or "low"'
+    ),
+}  # fmt: skip
+
 SYNTAX = {
+    "a windows path": one(
+        '[agents.x]\nworking_directory = "C:\\Users\\me"\n', 2, "",
+        "a backslash stands in single quotes: 'C:\\Users\\me'",
+    ),
+    "an apostrophe in single quotes": one(
+        "[pool]\nname = 'it's'\n", 2, "", "a text with ' in it stands in double quotes"
+    ),
+    "typographic quotes": one(
+        "[pool]\nname = \u201cx\u201d\n", 2, "", "quotes are the plain ones"
+    ),
+    "a list without commas": one(
+        '[agents.x]\ntools = ["Read" "Grep"]\n', 2, "", "commas between them"
+    ),
+    "a list without quotes": one(
+        "[agents.x]\ntools = [Read, Grep]\n", 2, "", "each text in quotes"
+    ),
+    "a list that goes on without an end": one(
+        '[agents.x]\ntools = ["Read",\n  "Grep"\nreplicas = 2\n', 2, "",
+        "the list that begins here is not closed; ] is missing before the next key",
+    ),
+    "a text of several lines without an end": one(
+        '[pool]\nname = """x\nspares = 1\n', 2, "", 'the text that begins here is not closed; """'
+    ),
+    "a table in several lines": one(
+        "[agents]\nx = {\n  replicas = 2\n}\n", 2, "", "an inline table stands in one line"
+    ),
+    "a comma at the end of a line": one("[pool]\nspares = 1,\n", 2, "", "take it out"),
+    "a decimal comma": one("[pool]\nmax_cost_usd_per_day = 1,5\n", 2, "", "a point: 1.5"),
+    "zeros in front": one("[pool]\nspares = 01\n", 2, "", "no zeros in front: 1"),
+    "a point in front": one(
+        "[defaults.supervisor.backoff]\njitter = .2\n", 2, "", "after its point: 0.2"
+    ),
+    "two signs": one("[pool]\nspares == 1\n", 2, "", "a key is written spares = …"),
+    "yes for true": one("[ledger]\nenabled = yes\n", 2, "", "write true"),
+    "a comment as in C after a value": one(
+        "[pool]\nspares = 1 // one\n", 2, "", "a comment begins with #"
+    ),
+    "YAML": one(
+        "agents:\n  x:\n    model: opus\n", 1, "", "this looks like YAML", "[agents]"
+    ),
+    "an item as in YAML": one("- x\n", 1, "", "this looks like YAML: write a list as"),
+    "a name with spaces": one(
+        "[agents.my agent]\n", 1, "", 'stands in quotes: [agents."my agent"]'
+    ),
+    "brackets that do not match": one(
+        "[agents.x]]\n", 1, "", "write [agents.x], in single brackets"
+    ),
+    "a key that is no value's": one('[pool]\n= "x"\n', 2, "", "a key is written key = value"),
+    "a letter of another alphabet in a key": one(
+        "[pool]\nn\u00e4me = 1\n", 2, "", "cannot stand in a key without quotes"
+    ),
     "no value": one("[pool]\nlinger = \n", 2, "", "no valid TOML", "the value is missing"),
     "a text without quotes": one(
         "[agents.x]\nrestart = permanent\n", 2, "", "no valid TOML", 'in quotes: "permanent"'
@@ -493,7 +600,10 @@ SYNTAX = {
     ),
 }  # fmt: skip
 
-MISTAKES = DURATIONS | SIZES | NUMBERS | WORDS | KEYS | GROUPS | LAUNCH | FRONTEND | SYNTAX
+PARTS = (
+    DURATIONS, SIZES, NUMBERS, WORDS, KEYS, GROUPS, LAUNCH, FRONTEND, ELSEWHERE, SYNTAX,
+)  # fmt: skip
+MISTAKES = {name: mistake for part in PARTS for name, mistake in part.items()}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -511,8 +621,7 @@ def test_a_mistake_is_told_with_its_place_its_key_and_what_to_write(
 
 
 def test_there_are_more_than_a_hundred_mistakes() -> None:
-    parts = (DURATIONS, SIZES, NUMBERS, WORDS, KEYS, GROUPS, LAUNCH, FRONTEND, SYNTAX)
-    assert len(MISTAKES) == sum(map(len, parts)) > 100
+    assert len(MISTAKES) == sum(map(len, PARTS)) > 100
 
 
 def test_each_group_of_a_circle_is_told_with_all_of_it(files: Files) -> None:
