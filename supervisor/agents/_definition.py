@@ -237,13 +237,19 @@ def _skill_names(fields: Fields) -> tuple[Named, ...]:
                 "folder to .claude/skills, and name that"
             )
             fields.warn(word.line, "skills", message)
-        elif (refusal := _name.refusal(_name.canonical(word.name))) is not None:
+        elif (refusal := _foreign(word.name)) is not None:
             # As Claude Code does: files are shared without the skills that they name.
             end = "; the agent works without it"
             fields.warn(word.line, "skills", _refused(word.name, refusal) + end)
         else:
             kept.append(word)
     return _part_names(fields, "skills", kept)
+
+
+def _foreign(skill: str) -> str | None:
+    """Why no skill can be called so, though it is no attempt to leave the folder; else None."""
+    leaves = ".." in skill or "\\" in skill or skill.startswith("/")
+    return None if leaves else _name.refusal(_name.canonical(skill))
 
 
 def _part_names(fields: Fields, key: str, words: Iterable[Named]) -> tuple[Named, ...]:

@@ -32,6 +32,7 @@ from ._finding import Finding, shown
 MAX_BYTES = 64 * 1024
 _MAX_DEPTH = 20
 _MOST_MISTAKES = 20
+_RETRIED = 8 * 1024  # characters; of a longer one, only the first mistake is looked for
 
 Kind = Literal["text", "nothing", "list", "mapping", "number", "true/false", "date", "unknown"]
 
@@ -139,7 +140,7 @@ class _Reader:
             return self._values(source)
         except yaml.YAMLError:
             repaired = self._repair(source)
-        for _ in range(_MOST_MISTAKES):
+        for _ in range(_MOST_MISTAKES if len(source) < _RETRIED else 1):
             try:
                 return self._values(repaired)
             except yaml.YAMLError as error:
@@ -219,7 +220,9 @@ class _Reader:
         match = _REPAIRABLE.match(lines[number])
         end = _end_of(lines, number)
         below = [line for line in lines[number + 1 : end] if line.strip()]
-        if match is None or match[1] != "description" or not below or _KEY_LINE.match(below[0]):
+        if match is None or match[1] != "description" or not below:
+            return False
+        if not below[0].lstrip().startswith("<"):  # <example>
             return False
         if any(_holds_rights(line.strip()) for line in below):
             return False  # a guess could give the agent more than its author meant

@@ -164,8 +164,8 @@ class ConfigFiles:
     ) -> list[Problem]:
         """Put a file below those before it; returns what is wrong in it, or left out of it."""
         found = [Problem(path, line, "", why) for line, why in parsed.mistakes]
-        if found:
-            layers.is_whole = False
+        layers.is_whole = layers.is_whole and parsed.is_whole
+        layers.wrong |= parsed.lost
         sound, wrong = judge(path, parsed.values, parsed.lines, built_in)
         if path == self.project and self.user is not None:
             trusted = is_trusted(self.root, self.environ)

@@ -113,6 +113,8 @@ def _with(error: ConfigError, check: Check) -> ConfigError:
     """The same error, with what `check` finds in what is right besides."""
     if error.rest is None:
         return error
-    also = [one for one in check(error.rest) if one not in error.problems]
-    found = sorted([*error.problems, *also], key=lambda one: (str(one.path), one.line or 0))
+    built_in = error.rest.layers.files[-1]  # nobody's to mend
+    found = [*error.problems, *(one for one in check(error.rest) if one.path != built_in)]
+    files = [*dict.fromkeys(one.path for one in found)]
+    found = sorted(dict.fromkeys(found), key=lambda one: (files.index(one.path), one.line or 0))
     return ConfigError(found, error.warnings, error.rest)

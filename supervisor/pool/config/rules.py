@@ -147,7 +147,7 @@ def _no_group(name: str, groups: Collection[str], at: At) -> Clash:
         said += f" (allowed: {listed}; each is a table [supervisors.<name>])"
     else:
         said += "; none is configured: a group is a table [supervisors.<name>]"
-    return Clash(said, (at,), (("supervisors",),), of_absence=True)
+    return Clash(said, (at,), (("supervisors", name),), of_absence=True)
 
 
 def _ancestors(name: str, groups: Mapping[str, GroupTable]) -> list[str]:

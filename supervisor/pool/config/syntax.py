@@ -16,6 +16,9 @@ from supervisor.pool.config.problems import written
 MISTAKES = 20
 """More are not looked for: this is no TOML at all."""
 
+RETRIED = 100_000
+"""Characters of a text above which its first mistake is all that is looked for: it takes time."""
+
 _BOM = "\ufeff"
 _TYPOGRAPHIC = "\u201c\u201d\u201e\u2018\u2019\u00ab"
 _HEADER = re.compile(r"\s*\[")
@@ -32,22 +35,32 @@ class Parsed:
     """Where each of them stands, counted from 1."""
     mistakes: tuple[tuple[int | None, str], ...]
     """Where the text is no TOML, and why; what stands there is not in `values`."""
+    lost: frozenset[At] = frozenset()
+    """The keys that stand there, as far as they can be told."""
+    is_whole: bool = True
+    """Nothing else is lost."""
 
 
 def parse(text: str) -> Parsed:
     """The values of a TOML text, without what is no TOML in it. Raises nothing."""
     lines = text.split("\n")
     mistakes: list[tuple[int | None, str]] = []
-    while len(mistakes) <= MISTAKES:
+    lost: list[At | None] = []
+    most = MISTAKES if len(text) < RETRIED else 0
+    while len(mistakes) <= most:
         rest = "\n".join(lines)
         try:
-            return Parsed(tomllib.loads(rest), locate(rest), tuple(mistakes))
+            keys = frozenset(key for key in lost if key is not None)
+            return Parsed(
+                tomllib.loads(rest), locate(rest), tuple(mistakes), keys, None not in lost
+            )
         except (ValueError, RecursionError) as error:
             place = _place(lines, rest, error)
             mistakes.append((place and place[0], _reason(lines, place, error)))
+            lost.append(_key_at(lines, place[0]) if place is not None else None)
             if place is None or not _take_out(lines, *place):
                 break
-    return Parsed({}, {}, tuple(mistakes))
+    return Parsed({}, {}, tuple(mistakes), is_whole=False)
 
 
 # where
@@ -120,6 +133,18 @@ def _take_out(lines: list[str], first: int, last: int) -> bool:
     for number in taken:
         lines[number] = ""
     return bool(taken)
+
+
+def _key_at(lines: list[str], number: int) -> At | None:
+    """The key of the statement that begins in a line; `()`: of none; None: it cannot be told."""
+    if lines[number - 1].startswith(_BOM):
+        return ()
+    pair = _PAIR.match(lines[number - 1])
+    if pair is None:
+        return None
+    found = locate("\n".join((*lines[: number - 1], f"{pair[0]} 0")))
+    here = [at for at, line in found.items() if line == number]
+    return max(here, key=len, default=())  # a key that stands twice is lost once only
 
 
 def _told_line(text: str, error: Exception) -> int | None:

@@ -159,6 +159,22 @@ def test_of_a_file_that_is_no_toml_in_places_what_it_may_say_there_is_not_held_a
     assert told(files, text) == [(1, ""), (5, "")]
 
 
+def test_one_statement_that_is_no_toml_keeps_nothing_else_from_being_judged(files: Files) -> None:
+    text = '[pool]\nlinger = 60s\n[agents.a]\nsupervisor = "nobody"\nmin_replicas = 3\n'
+
+    assert told(files, text) == [
+        (2, ""),
+        (4, "agents.a.supervisor"),
+        (5, "agents.a.min_replicas"),
+    ]
+
+
+def test_a_group_whose_statement_is_no_toml_may_still_be_one(files: Files) -> None:
+    text = '[supervisors]\ng = {\n[agents.a]\nsupervisor = "g"\n'
+
+    assert told(files, text) == [(2, "")]
+
+
 def test_a_text_that_is_never_closed_is_told_where_it_begins(files: Files) -> None:
     text = '[pool]\nlinger = "5"\nname = """a\n[agents.a]\nqueue_limit = 0\n'
 
