@@ -27,9 +27,10 @@ def reason(at: At, error: Mapping[str, Any]) -> str:
         case "model_type" | "dict_type":
             return _no_table(at, error["input"])
     value = error["input"]
-    if error["type"] == "value_error" and isinstance(error["loc"][-1], int):
-        return _because(at, error)  # of one item, which it names
-    return f"{written(value)} does not fit: {_because(at, error)}{_hint(at, value)}"
+    because = _because(at, error)
+    if isinstance(error["loc"][-1], int) and because.startswith(written(value)[:1]):
+        return because  # of one item, which it names
+    return f"{written(value)} does not fit: {because}{_hint(at, value)}"
 
 
 def fields_at(at: At) -> Mapping[str, FieldInfo]:

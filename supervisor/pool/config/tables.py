@@ -80,6 +80,12 @@ def _meant_texts(value: object) -> object:
     return words or None
 
 
+def _without_nul(text: str) -> str:
+    if "\0" in text:  # no path, name or argument can hold it
+        raise ValueError("it holds a NUL character; take it out")
+    return text
+
+
 _TEXTS = 'a list of texts, such as ["…", "…"]'
 
 
@@ -145,12 +151,9 @@ Number = Annotated[int, Field(ge=1), Allowed("a whole number, 1 or more", _meant
 Share = Annotated[float, Field(ge=0, le=1), Allowed("a number from 0 to 1", _meant_share)]
 Money = Annotated[float, Field(ge=0), Allowed("a number, 0 or more, such as 2.5", _meant_money)]
 Switch = Annotated[bool, Allowed("true or false", _meant_switch)]
-Text = Annotated[str, Allowed('a text in quotes, such as "…"')]
-Texts = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_texts),
-    Allowed(_TEXTS, _meant_texts),
-]
+Plain = Annotated[str, AfterValidator(_without_nul)]
+Text = Annotated[Plain, Allowed('a text in quotes, such as "…"')]
+Texts = Annotated[tuple[Plain, ...], BeforeValidator(_texts), Allowed(_TEXTS, _meant_texts)]
 ListedTools = Annotated[
     tuple[Annotated[str, AfterValidator(_is_listed)], ...],
     BeforeValidator(_listed_tools),
@@ -224,6 +227,7 @@ def _is_variable(name: str) -> str:
 
 
 def _is_free_argument(word: str) -> str:
+    _without_nul(word)
     option = word.split("=", 1)[0]
     if option in TAKEN_OPTIONS:
         raise ValueError(f"{written(option)} is agent-pool's to set: {TAKEN_OPTIONS[option]}")

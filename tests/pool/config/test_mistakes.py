@@ -509,6 +509,14 @@ ELSEWHERE = {
         "[agents.x]\nmax_cost_usd = -1\n", 2, "agents.x.max_cost_usd", "0 or more"
     ),
     "too many spares": one("[pool]\nspares = 99\n", 2, "pool.spares", "0 to 16"),
+    "a folder with a NUL in it": one(
+        '[agents.x]\nworking_directory = "a\\u0000"\n', 2, "agents.x.working_directory",
+        "holds a NUL character; take it out",
+    ),
+    "an argument with a NUL in it": one(
+        '[agents.x]\nextra_arguments = ["--x\\u0000"]\n', 2, "agents.x.extra_arguments",
+        "holds a NUL character; take it out",
+    ),
     "a priority in another word": one(
         '[agents.x]\npriority = "urgent"\n', 2, "agents.x.priority", '"high", "normal" or "low"'
     ),

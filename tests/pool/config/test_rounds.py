@@ -199,6 +199,8 @@ def test_a_file_that_is_no_toml_anywhere_is_given_up(files: Files) -> None:
         ('[agents.a]\nenvironment = ["A=1"]\n', "agents.a.environment"),
         ("[agents.a]\ncommand = 7\n", "agents.a.command"),
         ('[pool]\nstate_folder = "here"\n', "pool.state_folder"),
+        ('[agents.a]\nworking_directory = "\\u0000"\n', "agents.a.working_directory"),
+        ('[agents.a]\nextra_directories = ["\\u0000"]\n', "agents.a.extra_directories"),
     ],
 )
 def test_a_value_that_is_left_out_is_judged_too(files: Files, text: str, key: str) -> None:
@@ -207,7 +209,7 @@ def test_a_value_that_is_left_out_is_judged_too(files: Files, text: str, key: st
     (problem,) = files.problems()
 
     assert (problem.line, problem.key) == (2, key)
-    assert "does not fit" in problem.message or "holds a value" in problem.message
+    assert "does not fit" in problem.message or "holds a" in problem.message
 
 
 # warnings
