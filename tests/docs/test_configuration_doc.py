@@ -82,7 +82,7 @@ def test_every_command_of_the_text_is_one(words: str) -> None:
 def test_the_messages_of_the_example_are_those_that_are_told(files: Files) -> None:
     files.write(
         files.project,
-        '[pool]\n\nlnger = "1s"\n[agents.x]\n[agents.coder]\ntools = ["Raed"]\ntask_timeout = 600\n',
+        '[pool]\n\nlnger = "1s"\n\n[agents.coder]\ntools = ["Raed"]\ntask_timeout = 600\n',
     )
     shown = re.findall(r"^\.claude/pool\.toml(:\d+: .*?)(?: \(allowed.*)?$", TEXT, re.MULTILINE)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from supervisor.pool.config.lines import At, locate
 from supervisor.pool.config.problems import written
+from supervisor.pool.config.values import upon
 
 MISTAKES = 20
 """More are not looked for: this is no TOML at all."""
@@ -21,6 +22,7 @@ RETRIED = 100_000
 
 _BOM = "\ufeff"
 _TYPOGRAPHIC = "\u201c\u201d\u201e\u2018\u2019\u00ab"
+_WRONG_HEADER = re.compile(r"\s*\[+\s*([^\[\]#]*[^\[\]#\s])\s*\]*\s*(?:#.*)?")
 _HEADER = re.compile(r"\s*\[")
 _PAIR = re.compile(r"""\s*(?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*\s*=""")
 
@@ -46,21 +48,62 @@ def parse(text: str) -> Parsed:
     lines = text.split("\n")
     mistakes: list[tuple[int | None, str]] = []
     lost: list[At | None] = []
+    aside: list[Parsed] = []
     most = MISTAKES if len(text) < RETRIED else 0
     while len(mistakes) <= most:
         rest = "\n".join(lines)
         try:
             keys = frozenset(key for key in lost if key is not None)
-            return Parsed(
+            read = Parsed(
                 tomllib.loads(rest), locate(rest), tuple(mistakes), keys, None not in lost
             )
         except (ValueError, RecursionError) as error:
             place = _place(lines, rest, error)
             mistakes.append((place and place[0], _reason(lines, place, error)))
-            lost.append(_key_at(lines, place[0]) if place is not None else None)
-            if place is None or not _take_out(lines, *place):
+            if place is None:
                 break
+            table = _table_below(lines, place[0])
+            if table is not None:
+                aside.append(parse(table))
+            lost.append(() if table is not None else _key_at(lines, place[0]))
+            if not _take_out(lines, *place):
+                break
+        else:
+            return _together(read, aside)
     return Parsed({}, {}, tuple(mistakes), is_whole=False)
+
+
+def _table_below(lines: list[str], number: int) -> str | None:
+    """The table below a header that is wrong, with the header that was meant, in the same lines;
+    None: nobody knows what was meant."""
+    match = _WRONG_HEADER.fullmatch(lines[number - 1])
+    if match is None:
+        return None
+    *tables, last = match[1].split(".")
+    last = written(last) if re.search(r"\s", last) and last[:1] not in "\"'" else last
+    header = f"[{'.'.join((*tables, last))}]"
+    if not _reads(header):
+        return None
+    last_line = number
+    while last_line < len(lines) and not _HEADER.match(lines[last_line]):
+        last_line += 1
+    return "\n".join((*[""] * (number - 1), header, *lines[number:last_line]))
+
+
+def _together(read: Parsed, aside: list[Parsed]) -> Parsed:
+    """All of it in one; what stands there twice counts as it is said first."""
+    values, lines = read.values, dict(read.lines)
+    for part in aside:
+        values = upon(part.values, values)
+        lines = {**part.lines, **lines}
+    parts = (read, *aside)
+    return Parsed(
+        values,
+        lines,
+        tuple(mistake for part in parts for mistake in part.mistakes),
+        frozenset().union(*(part.lost for part in parts)),
+        all(part.is_whole for part in parts),
+    )
 
 
 # where

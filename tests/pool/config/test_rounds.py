@@ -144,6 +144,7 @@ queue_limit = 0
         (2, ""),
         (3, "pool.spares"),
         (4, ""),
+        (5, "agents.a.model"),
         (7, ""),
         (10, "agents.b.min_replicas"),
         (12, ""),
@@ -154,7 +155,7 @@ queue_limit = 0
 def test_of_a_file_that_is_no_toml_in_places_what_it_may_say_there_is_not_held_against_the_rest(
     files: Files,
 ) -> None:
-    text = '[supervisors.g\n[agents.a]\nsupervisor = "g"\nmin_replicas = 3\nreplicas = 3O\n'
+    text = '[supervisors.\n[agents.a]\nsupervisor = "g"\nmin_replicas = 3\nreplicas = 3O\n'
 
     assert told(files, text) == [(1, ""), (5, "")]
 
@@ -166,6 +167,32 @@ def test_one_statement_that_is_no_toml_keeps_nothing_else_from_being_judged(file
         (2, ""),
         (4, "agents.a.supervisor"),
         (5, "agents.a.min_replicas"),
+    ]
+
+
+def test_what_stands_below_a_header_that_is_wrong_is_judged_as_it_was_meant(files: Files) -> None:
+    text = """\
+[agents.a]
+model = "opus"
+[agents.my agent]
+queue_limit = 0
+[agents.a]
+model = 7
+min_replicas = 3
+[supervisors.g
+[agents.b]]
+supervisor = "g"
+replicas = 0
+"""
+
+    assert told(files, text) == [
+        (3, ""),
+        (4, 'agents."my agent".queue_limit'),
+        (5, ""),
+        (7, "agents.a.min_replicas"),
+        (8, ""),
+        (9, ""),
+        (11, "agents.b.replicas"),
     ]
 
 
