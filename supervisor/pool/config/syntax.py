@@ -20,6 +20,7 @@ MISTAKES = 20
 RETRIED = 100_000
 """Characters of a text above which its first mistake is all that is looked for: it takes time."""
 
+_LOOKED_AT = 1000  # characters of a line: patterns with many ways to match take long on more
 _BOM = "\ufeff"
 _TYPOGRAPHIC = "\u201c\u201d\u201e\u2018\u2019\u00ab"
 _WRONG_HEADER = re.compile(r"\s*\[+\s*([^\[\]#]*[^\[\]#\s])\s*\]*\s*(?:#.*)?")
@@ -76,7 +77,7 @@ def parse(text: str) -> Parsed:
 def _table_below(lines: list[str], number: int) -> str | None:
     """The table below a header that is wrong, with the header that was meant, in the same lines;
     None: nobody knows what was meant."""
-    match = _WRONG_HEADER.fullmatch(lines[number - 1])
+    match = _WRONG_HEADER.fullmatch(lines[number - 1][:_LOOKED_AT])
     if match is None:
         return None
     *tables, last = match[1].split(".")
@@ -215,7 +216,7 @@ def _reason(lines: list[str], place: tuple[int, int] | None, error: Exception) -
     said = re.sub(r"\(('.*?),?\)", lambda names: f"[{_names(names[1])}]", said)
     if place is None:
         return f"no valid TOML: {said}"
-    here = lines[place[0] - 1]
+    here = lines[place[0] - 1][:_LOOKED_AT]
     said, cause = _cause(here, said)
     return f"no valid TOML: {said[:1].lower()}{said[1:]}{cause}"
 
