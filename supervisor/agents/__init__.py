@@ -26,7 +26,7 @@ from ._keys import HONOURED, NOT_HONOURED
 from ._name import canonical
 from ._records import AgentDefinition, BrokenAgent, BrokenDefinition, UnknownAgent
 from ._servers import McpServer
-from ._tools import KNOWN_TOOLS, READ_AND_EDIT
+from ._tools import KNOWN_TOOLS, READ_AND_EDIT, meant_model, meant_tool
 
 __all__ = [
     "HONOURED",
@@ -48,4 +48,6 @@ __all__ = [
     "UnknownAgent",
     "canonical",
     "compose",
+    "meant_model",
+    "meant_tool",
 ]

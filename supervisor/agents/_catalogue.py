@@ -139,6 +139,13 @@ class Catalogue:
             found += unread_settings(self._folders.root)
         return tuple(finding for finding in found if finding is not None)
 
+    def unnamed_findings(self) -> tuple[Finding, ...]:
+        """What is wrong with skills and expertise that no agent names."""
+        self.all()
+        named = {path for path, _ in self._parts_seen()}
+        found = [*self._skills.unnamed(named), *self._expertise.unnamed(named)]
+        return in_order(found)
+
     def _refresh(self) -> None:
         if self._seen is not None and self._disk.is_unchanged(self._seen):
             return

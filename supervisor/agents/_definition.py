@@ -16,7 +16,7 @@ from ._hooks import hooks
 from ._keys import cache_lifetime, settle_keys
 from ._servers import ServerWish, server_wishes
 from ._text import decode
-from ._tools import MEMORY_TOOLS, denied_tools, tool_list
+from ._tools import MEMORY_TOOLS, denied_tools, meant_model, tool_list
 
 Origin = Literal["AGENTS_DIR", "SKILLS_DIR", "EXPERTISE_DIR", "project", "user", "built-in"]
 """Whose folder a file came from; the first three are set by the variable of that name."""
@@ -172,8 +172,10 @@ def _description(fields: Fields, is_readable: bool) -> str:
         message = "no frontmatter; name and description are taken from the file's name and first "
         fields.warn(1, None, message + "line. Start it with --- / name: … / description: … / ---")
         return first_line
+    if any(did_you_mean(key, ("description",)) for key in fields.frontmatter.values):
+        return first_line  # it is told that this is misspelled
     message = "missing; a caller chooses an agent by it. Say in one sentence what it is for"
-    fields.warn(fields.line("description"), "description", message)
+    fields.warn(fields.line("description") or 1, "description", message)
     return first_line
 
 
@@ -196,6 +198,9 @@ def _model(fields: Fields) -> str | None:
     if not _MODEL.fullmatch(model):
         allowed = "an alias (sonnet, opus, haiku), a model's full name, or inherit"
         fields.error(fields.line("model"), "model", f"{shown(model)} is not a model; {allowed}")
+    elif (meant := meant_model(model)) is not None:
+        message = f'{shown(model)} is no model that is known. Did you mean "{meant}"?'
+        fields.warn(fields.line("model"), "model", message)
     return model
 
 
@@ -232,9 +237,19 @@ def _skill_names(fields: Fields) -> tuple[Named, ...]:
                 "folder to .claude/skills, and name that"
             )
             fields.warn(word.line, "skills", message)
+        elif (refusal := _foreign(word.name)) is not None:
+            # As Claude Code does: files are shared without the skills that they name.
+            end = "; the agent works without it"
+            fields.warn(word.line, "skills", _refused(word.name, refusal) + end)
         else:
             kept.append(word)
     return _part_names(fields, "skills", kept)
+
+
+def _foreign(skill: str) -> str | None:
+    """Why no skill can be called so, though it is no attempt to leave the folder; else None."""
+    leaves = ".." in skill or "\\" in skill or skill.startswith("/")
+    return None if leaves else _name.refusal(_name.canonical(skill))
 
 
 def _part_names(fields: Fields, key: str, words: Iterable[Named]) -> tuple[Named, ...]:

@@ -37,7 +37,8 @@ class Fields:
         if value is None:
             return None
         if value.kind != "text":
-            self._wrong_type(key, value, f'text; in quotes if need be: {key}: "…"')
+            written = "…" if value.items or value.entries or not value.text else value.text
+            self._wrong_type(key, value, f'text; in quotes if need be: {key}: "{written}"')
             return None
         return value.text.strip() or None
 

@@ -18,6 +18,7 @@ indentation. The first one not in the keys that decide what an agent may do and 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ from ._finding import Finding, shown
 
 MAX_BYTES = 64 * 1024
 _MAX_DEPTH = 20
+_MOST_MISTAKES = 20
+_RETRIED = 8 * 1024  # characters; of a longer one, only the first mistake is looked for
 
 Kind = Literal["text", "nothing", "list", "mapping", "number", "true/false", "date", "unknown"]
 
@@ -46,6 +49,7 @@ _FENCE = re.compile(r"^---[ \t]*$", re.MULTILINE)
 _OPENING = re.compile(r"\s*^---[ \t]*(?:\n|\Z)", re.MULTILINE)
 _NAME_LINE = re.compile(r"^name:[ \t]*(.*?)[ \t]*(?:[ \t]#.*)?$", re.MULTILINE)
 _KEY_LINE = re.compile(r"^([^\s#:][^:]*):(?:\s|$)")
+_QUOTE_IN_QUOTES = re.compile(r"""^[\w-]+:\s+(?:'.*'.*'|".*".*")\s*$""")
 _REPAIRABLE = re.compile(r"^([A-Za-z_][\w-]*):[ \t]+(?![\"'|>])(\S.*)$")
 _TEXTS = frozenset({"name", "description"})
 _STARTS_WITH_STAR = frozenset({"tools", "disallowedTools"})
@@ -54,6 +58,7 @@ _NOT_GUESSED = frozenset({
     "expertise", "mcpServers", "hooks", "omitClaudeMd", "settingSources", "memory", "isolation",
     "background", "experimental",
 })  # fmt: skip
+_KNOWN = _NOT_GUESSED | _TEXTS | {"color", "initialPrompt"}
 _WHOLE_NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}")
 
@@ -133,16 +138,17 @@ class _Reader:
     def read(self, source: str) -> dict[str, Value]:
         try:
             return self._values(source)
-        except yaml.YAMLError as error:
+        except yaml.YAMLError:
             repaired = self._repair(source)
-            if repaired == source:
-                self._report(error, source)
-                return {}
-        try:
-            return self._values(repaired)
-        except yaml.YAMLError as error:
-            self._report(error, repaired)
-            return {}
+        for _ in range(_MOST_MISTAKES if len(source) < _RETRIED else 1):
+            try:
+                return self._values(repaired)
+            except yaml.YAMLError as error:
+                rest = _without_key(repaired, self._report(error, repaired))
+                if rest is None:
+                    break
+                repaired = rest
+        return {}
 
     def _values(self, source: str) -> dict[str, Value]:
         root = _compose(source)
@@ -192,6 +198,9 @@ class _Reader:
                 if "tab" not in told:
                     self._warn(number, None, "tabs indent this line; use two spaces for each")
                 told.add("tab")
+            if self._folds_description(lines, number):
+                told.add("description")
+                continue
             following = lines[number + 1] if number + 1 < len(lines) else ""
             match = _REPAIRABLE.match(line)
             if match is None or match[1] in told or following.startswith((" ", "\t")):
@@ -205,14 +214,37 @@ class _Reader:
             self._warn(number, key, f"{message}: put quotes around it")
         return "\n".join(lines)
 
-    def _report(self, error: yaml.YAMLError, source: str) -> None:
+    def _folds_description(self, lines: list[str], number: int) -> bool:
+        """Whether the description that begins in a line is one of many lines without quotes, as
+        generators write it, examples and all: it is quoted then."""
+        match = _REPAIRABLE.match(lines[number])
+        end = _end_of(lines, number)
+        below = [line for line in lines[number + 1 : end] if line.strip()]
+        if match is None or match[1] != "description" or not below:
+            return False
+        if not below[0].lstrip().startswith("<"):  # <example>
+            return False
+        if any(_holds_rights(line.strip()) for line in below):
+            return False  # a guess could give the agent more than its author meant
+        if _stands_alone("\n".join(lines[number:end])):
+            return False
+        text = "\n".join([match[2], *lines[number + 1 : end]]).rstrip()
+        lines[number:end] = [f"description: {json.dumps(text)}", *[""] * (end - number - 1)]
+        message = f"{shown(match[2])} and the lines below are not valid YAML without quotes; taken"
+        self._warn(number, "description", f"{message} as if quoted: write description: |, and "
+                   "indent them")  # fmt: skip
+        return True
+
+    def _report(self, error: yaml.YAMLError, source: str) -> int:
+        """Note a mistake; returns its line in the source, from 0."""
         index, problem = _place_and_problem(error)
         line = source.count("\n", 0, index)
         lines = source.split("\n")
-        hint = next((h for sign, h in _HINTS.items() if sign in str(error)), "")
+        line, hint = _culprit(lines, line, error)
         advice = f"; {hint}" if hint else ""
         text = f"bad YAML: {problem}, at {shown(lines[line].strip())}{advice}"
         self._error(line + self.first_line, _key_above(lines, line), text)
+        return line
 
     def _line(self, source: str, mark: yaml.Mark) -> int:
         # Not mark.line: YAML also counts U+0085 and U+2028 as line breaks, editors do not.
@@ -312,8 +344,56 @@ def _place_and_problem(error: yaml.YAMLError) -> tuple[int, str]:
         return error.position, f"the character U+{error.character:04X} is not allowed"
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
+        if re.match("while (scanning a quoted|parsing a flow)", error.context or ""):
+            mark = error.context_mark or mark  # where it begins that is not closed
         return (mark.index if mark else 0), error.problem or error.context or "not readable"
     return 0, str(error)
+
+
+def _culprit(lines: list[str], line: int, error: yaml.YAMLError) -> tuple[int, str]:
+    """The line (from 0) that has to be mended, and how."""
+    here = lines[line]
+    if "mapping values are not allowed" in str(error):
+        above = next((n for n in range(line - 1, -1, -1) if lines[n].strip()), None)
+        is_pair = bool(_KEY_LINE.match(here.strip()))
+        is_sound = is_pair and here[:1] not in " \t" and _stands_alone(here)
+        if is_sound and above is not None and not _KEY_LINE.match(lines[above]):
+            return above, "every line is `key: value`, with a blank after the colon"
+        if is_pair and here[:1] in " \t" and above is not None and _KEY_LINE.match(lines[above]):
+            return line, "a key begins at the left, under the one above; or quote the whole text"
+    if re.search(r"""["'],? ["']""", here) and "found '<scalar>'" in str(error):
+        return line, "take the quotes out, and put commas between the words"
+    if _QUOTE_IN_QUOTES.match(here) and "found '<scalar>'" in str(error):
+        return line, "a quote stands inside of the quotes: take the other kind around the text"
+    return line, next((h for sign, h in _HINTS.items() if sign in str(error)), "")
+
+
+def _without_key(source: str, number: int) -> str | None:
+    """The source with the known key blanked in which a line (from 0) is; None: it is in none."""
+    lines = source.split("\n")
+    first = next((n for n in range(number, -1, -1) if _KEY_LINE.match(lines[n])), None)
+    if first is None or not _begins_known(lines[first]):
+        return None  # where one key ends and the next begins, nobody knows
+    last = _end_of(lines, first)
+    return "\n".join([*lines[:first], *[""] * (last - first), *lines[last:]])
+
+
+def _begins_known(line: str) -> bool:
+    match = _KEY_LINE.match(line)
+    return match is not None and match[1] in _KNOWN
+
+
+def _holds_rights(line: str) -> bool:
+    match = _KEY_LINE.match(line)
+    return match is not None and match[1] in _NOT_GUESSED
+
+
+def _end_of(lines: list[str], first: int) -> int:
+    """The line (from 0) after the last one that can belong to the key in the line `first`."""
+    last = first + 1
+    while last < len(lines) and not _begins_known(lines[last]):
+        last += 1
+    return last
 
 
 def _key_above(lines: list[str], number: int) -> str | None:

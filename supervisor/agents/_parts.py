@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from typing import Literal
 from ._definition import AgentFile
 from ._disk import Absent, Content, Disk, FileBytes, Listing, Unreadable
 from ._fields import Fields, Named
-from ._finding import Finding, Severity, did_you_mean, shown
+from ._finding import Finding, Severity, closest, did_you_mean, shown
 from ._folders import FolderList
 from ._frontmatter import Frontmatter, split
 from ._text import decode
@@ -26,6 +26,14 @@ PartKind = Literal["skill", "expertise"]
 
 SKILL_FILE = "SKILL.md"
 """What makes a folder a skill."""
+
+_SKILL_KEYS = (
+    "name", "description", "license", "allowed-tools", "compatibility", "metadata", "version",
+    "model", "effort", "context", "agent", "hooks", "paths", "shell", "when_to_use", "arguments",
+    "argument-hint", "user-invocable", "disable-model-invocation", "dependencies", "author",
+    "tags", "category",
+)  # fmt: skip
+"""Keys that skills have: those of the standard form, Claude Code's, and some that are common."""
 
 _MOST_FOLDERS = 1000
 """How many folders of one tree are searched for what is not where it is looked for first."""
@@ -51,7 +59,7 @@ class Parts:
 class _Search:
     """One look-up of the parts of one agent."""
 
-    agent: AgentFile
+    agent: AgentFile | None
     texts: list[tuple[str, str]]
     findings: list[Finding]
     seen: list[tuple[str, Content]]
@@ -95,6 +103,24 @@ class PartFinder:
 
     def _path(self, folder: Path, name: str) -> Path:
         return folder / name / SKILL_FILE if self._kind == "skill" else folder / f"{name}.md"
+
+    def unnamed(self, named: Collection[str]) -> Iterator[Finding]:
+        """What is wrong with the parts of the user's and the project's that no agent names.
+
+        Args:
+            named: the paths of those that agents name.
+        """
+        search = _Search(None, [], [], [], [])
+        for origin, folder in self._folders:
+            for _, path in self._nested(folder, search) if origin != "built-in" else ():
+                content = self._disk.look(str(path))
+                if str(path) in named or not isinstance(content, FileBytes):
+                    continue
+                findings = _text_of(path, content.data)[1]
+                if self._kind == "skill":
+                    findings += tuple(_key_findings(path, content.data))
+                # Nobody is kept from working by it.
+                yield from (replace(one, severity="warning") for one in findings if one.line)
 
     def _locate(self, name: str, search: _Search) -> list[Path]:
         """Where the part is: several places, if one tree has it in several folders."""
@@ -140,7 +166,10 @@ class PartFinder:
         """The text with what a skill's text may rely on: where its folder is."""
         folder = path.parent
         listing = self._look(folder, search)
-        search.findings += _skill_findings(path, split(path, decode(path, data)[0]), search.agent)
+        search.findings += _key_findings(path, data)
+        if search.agent is not None:
+            frontmatter = split(path, decode(path, data)[0])
+            search.findings += _skill_findings(path, frontmatter, search.agent)
         has_files = isinstance(listing, Listing) and (
             listing.has_others or bool(listing.folders) or len(listing.markdown) > 1
         )
@@ -191,6 +220,18 @@ def _text_of(path: Path, data: bytes) -> tuple[str, tuple[Finding, ...]]:
         message = "is empty; it adds nothing to the prompt. Write its text, or remove its name"
         findings = (Finding(path, None, None, message, "warning"),)
     return frontmatter.body, findings
+
+
+def _key_findings(path: Path, data: bytes) -> Iterator[Finding]:
+    """What is misspelled in a skill's frontmatter."""
+    frontmatter = split(path, decode(path, data)[0])
+    if not frontmatter.present or any(found.is_error for found in frontmatter.findings):
+        return
+    for key, value in frontmatter.values.items():
+        near = None if key in _SKILL_KEYS else next(iter(closest(key, _SKILL_KEYS, 1)), None)
+        if near is not None and near not in frontmatter.values:
+            message = f'unknown key, ignored. Did you mean "{near}"?'
+            yield Finding(path, value.line, key, message, "warning")
 
 
 def _skill_findings(path: Path, frontmatter: Frontmatter, agent: AgentFile) -> Iterator[Finding]:

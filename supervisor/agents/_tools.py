@@ -9,20 +9,26 @@ from ._finding import closest, shown
 
 KNOWN_TOOLS = (
     "Agent", "Artifact", "AskUserQuestion", "Bash", "BashOutput", "CronCreate", "CronDelete",
-    "CronList", "Edit", "EnterPlanMode", "EnterWorktree", "ExitPlanMode", "ExitWorktree",
-    "Glob", "Grep", "KillShell", "LS", "LSP", "ListMcpResourcesTool", "Monitor", "MultiEdit",
+    "CronList", "Edit", "EnterPlanMode", "EnterWorktree", "ExitPlanMode", "ExitWorktree", "Glob",
+    "Grep", "KillBash", "KillShell", "LS", "LSP", "ListMcpResourcesTool", "Monitor", "MultiEdit",
     "NotebookEdit", "NotebookRead", "PowerShell", "Read", "ReadMcpResourceTool", "SendMessage",
-    "Skill", "SlashCommand", "Task", "TaskCreate", "TaskGet", "TaskList", "TaskOutput",
-    "TaskStop", "TaskUpdate", "TodoRead", "TodoWrite", "ToolSearch", "WebFetch", "WebSearch",
-    "Workflow", "Write",
+    "Skill", "SlashCommand", "StructuredOutput", "Task", "TaskCreate", "TaskGet", "TaskList",
+    "TaskOutput", "TaskStop", "TaskUpdate", "TeamCreate", "TeamDelete", "TodoRead", "TodoWrite",
+    "ToolSearch", "WebFetch", "WebSearch", "Workflow", "Write",
 )  # fmt: skip
 """What Claude Code calls its tools, or once called them. Others may come: it is for suggestions."""
 
 READ_AND_EDIT = ("Read", "Glob", "Grep", "Edit", "Write", "NotebookEdit", "TodoWrite")
 """The tools of an agent whose definition lists none: reading and editing, no commands."""
 
+MODELS = ("default", "fable", "haiku", "inherit", "opus", "opusplan", "sonnet")
+"""Claude Code's aliases for models, and its word for none. It is for suggestions."""
+
 MEMORY_TOOLS = ("Read", "Write", "Edit")
 """What `memory` brings with it."""
+
+_EVERYTHING = ("all", "any", "everything")
+"""What people write who mean `*`."""
 
 _TOOL = re.compile(r"\*|[A-Za-z_][\w.*-]*(?:\([^()]*(?:\([^()]*\)[^()]*)*\))?")
 _FOREIGN = re.compile(r"[A-Za-z_@][\w.*:/@-]*")
@@ -57,6 +63,30 @@ def named_server(tool: str) -> str | None:
     return parts[1] if parts[0] == "mcp" and len(parts) > 1 and parts[1] else None
 
 
+def is_known(rule: str) -> bool:
+    """Whether a rule names a tool that Claude Code or a server has, or all of them."""
+    name = rule.split("(", 1)[0]
+    return name in KNOWN_TOOLS or name == "*" or name.startswith("mcp__")
+
+
+def meant_tool(rule: str) -> str | None:
+    """The tool that a rule such as `Raed` or `Bsh(ls)` was meant to name; None: it names one, or
+    one that nobody here knows."""
+    name = rule.split("(", 1)[0]
+    if is_known(rule):
+        return None
+    if name.casefold() in _EVERYTHING:
+        return "*"
+    return next(iter(closest(name, KNOWN_TOOLS, count=1)), None)
+
+
+def meant_model(model: object) -> str | None:
+    """The alias that a model's name was meant to be, such as `sonnett`; None: it may be a model."""
+    if not isinstance(model, str) or model.casefold() in MODELS or len(model) < 4:
+        return None
+    return next(iter(closest(model, MODELS, count=1)), None) if model.isalpha() else None
+
+
 def covers(tools: tuple[str, ...] | None, rule: str) -> bool:
     """Whether an agent with that list may do what `rule` allows."""
     listed = READ_AND_EDIT if tools is None else tools
@@ -75,11 +105,12 @@ def _is_tool(fields: Fields, key: str, word: Named) -> bool:
 
 
 def _tell_misspelt(fields: Fields, key: str, word: Named) -> None:
-    name = word.name.split("(", 1)[0]
-    near = next(iter(closest(name, KNOWN_TOOLS, count=1)), None)
-    if name in KNOWN_TOOLS or name.startswith("mcp__") or near is None:
+    near = meant_tool(word.name)
+    if near is None:
         return
-    message = f'{shown(name)} is no tool that is known. Did you mean "{near}"?'
+    message = (
+        f'{shown(word.name.split("(", 1)[0])} is no tool that is known. Did you mean "{near}"?'
+    )
     if key == "disallowedTools":
         fields.error(word.line, key, message)  # it denies nothing
     else:

@@ -93,15 +93,21 @@ def look_at_cli(
     """
     try:
         cli = finder.find()
-        if ask and cli.version is None:
+        if ask and cli.version is None and not is_rehearsal(cli):
             cli = replace(cli, version=asked_version(cli))
             check_version(cli.version, " ".join(cli.argv))
     except PoolError as refused:
         report.error(f"{refused.error.message} {refused.error.advice}", key, path)
         return None
     words = " ".join(cli.argv)
+    if is_rehearsal(cli):
+        what = "agent-pool's own rehearsal agent, a stand-in for Claude Code"
+        report.note(f"{words}: {what}; it needs neither a version nor a login", key)
+        return cli
     if cli.version is None:
-        report.note(f"{words}: its version cannot be told before it runs", key)
+        how = "asked for its --version, it did not say so" if ask else "agent-pool doctor asks it"
+        why = f"whether it is Claude Code, and which version, its installation does not tell: {how}"
+        report.note(f"{words}: {why}", key)
         return cli
     report.note(f"{words}: Claude Code {cli.version}", key)
     for lack in lacks(cli.version):
@@ -112,6 +118,11 @@ def look_at_cli(
         else:
             report.note(message, key)
     return cli
+
+
+def is_rehearsal(cli: Cli) -> bool:
+    """Whether that is our own stand-in, by its command line."""
+    return any(word in ("rehearsal", "supervisor.rehearsal") for word in cli.argv[1:4])
 
 
 def lacks(version: str) -> Iterator[Lack]:

@@ -44,7 +44,8 @@ class _Check:
         self._check_files()
         agents = self._check_definitions()
         names = [agent.name for agent in agents]
-        self._tell(missing_folders(self._loaded, names, self._root))
+        spoken_of = self._loaded.spoken_of(names)
+        self._tell(missing_folders(self._loaded, spoken_of, self._root))
         self._check_clis(agents)
         self._check_state()
         return self._report
@@ -57,7 +58,7 @@ class _Check:
         except ConfigError as error:
             self._tell([*error.problems, *error.warnings])
             # So that everything else can still be looked at.
-            return ConfigFiles(self._files.built_in).read()
+            return error.rest or ConfigFiles(self._files.built_in).read()
         self._tell(loaded.warnings)
         return loaded
 
@@ -93,6 +94,7 @@ class _Check:
                 self._tell_findings(entry.findings)
             else:
                 self._tell_findings(entry.warnings)
+        self._tell_findings(self._catalogue.unnamed_findings())
         self._tell(self._loaded.undefined({entry.name for entry in entries}))
         agents = [entry for entry in entries if isinstance(entry, AgentDefinition)]
         for agent in agents:

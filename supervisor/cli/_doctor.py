@@ -67,8 +67,8 @@ def _command(root: str, environ: Mapping[str, str]) -> str:
     shipped = Path(built_in()) / "config" / "pool.toml"
     try:
         config = ConfigFiles.find(Path(root), environ, shipped).load()
-    except ConfigError:  # check tells of it
-        config = ConfigFiles(shipped).load()
+    except ConfigError as error:  # check tells of it
+        config = error.rest.config if error.rest else ConfigFiles(shipped).load()
     return config.defaults.agent.command
 
 

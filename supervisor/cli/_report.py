@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -28,13 +29,12 @@ class Found:
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}" if self.line else self.path
-        said = self.message if self.severity == "error" else f"{self.severity}: {self.message}"
-        return ": ".join(part for part in (where, self.key, said) if part)
+        return ": ".join(part for part in (where, self.key, self.severity, self.message) if part)
 
 
 @dataclass
 class Report:
-    """Findings, in the order in which they are told: errors first."""
+    """Findings. They are told file by file, each from its top; those with errors come first."""
 
     found: list[Found] = field(default_factory=list)
     """All of them, as they came."""
@@ -60,7 +60,7 @@ class Report:
 
         0 without an error, 1 with warnings where `strict` asks for it, 2 with errors.
         """
-        found = sorted(dict.fromkeys(self.found), key=lambda one: _RANKS[one.severity])
+        found = _in_order(self.found)
         errors, warnings = self.number("error"), self.number("warning")
         if as_json:
             rows = [asdict(one) for one in found]
@@ -79,6 +79,16 @@ def missing_rights(path: str, rights: int = os.W_OK | os.X_OK) -> str | None:
                 return f"{folder} is not a folder"
             return None if os.access(folder, rights) else f"{folder} may not be written by you"
     return None
+
+
+def _in_order(found: Iterable[Found]) -> list[Found]:
+    """By file, those with errors first; each file from its top, each finding once."""
+    files: dict[str, list[Found]] = {}
+    for one in dict.fromkeys(found):
+        # What is about no file stands with its like.
+        files.setdefault(one.path or f"/{one.severity}", []).append(one)
+    ranked = sorted(files.values(), key=lambda same: min(_RANKS[one.severity] for one in same))
+    return [one for same in ranked for one in sorted(same, key=lambda one: one.line or 0)]
 
 
 def _count(errors: int, warnings: int) -> str:

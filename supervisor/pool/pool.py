@@ -99,6 +99,7 @@ class Pool:
         self._emit = emit
         self._in_force = ConfigInForce(files, self._environ)
         self._roles = Roles(root, self._environ, folders, lambda: self.config)
+        self._in_force.look_closer(self._roles.not_startable)
         self.define = self._roles.define
         """An agent's role as its files and pool.toml say; raises PoolError."""
         self.on_reload: Callable[[], None] = lambda: None

@@ -4,40 +4,43 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from supervisor.pool.config import Loaded, Problem, dotted
+from supervisor.pool.config import At, Loaded, Problem, dotted
 from supervisor.pool.launch import CliFinder, folder_of
 from supervisor.pool.outcome import PoolError
 
 
 def missing_folders(loaded: Loaded, agents: Iterable[str], root: Path) -> Iterator[Problem]:
-    """The folders that agents are to run or work in, and that are not there.
+    """The folders that agents are to run or work in, and that are not there; each is told once.
 
     Args:
         loaded: the configuration.
         agents: the names of those that it is asked of.
         root: the project.
     """
+    told: set[At] = set()
     for agent in agents:
         said = loaded.config.agent(agent)
-        if said.working_directory:
-            yield from _missing(loaded, agent, "working_directory", said.working_directory, root)
-        for folder in said.extra_directories:
-            yield from _missing(loaded, agent, "extra_directories", folder, root)
+        wanted: list[tuple[At, str]] = [
+            (("agents", agent, "working_directory"), said.working_directory)
+        ]
+        at = loaded.layers.place(("agents", agent, "extra_directories"))
+        wanted += [((*at, str(n)), folder) for n, folder in enumerate(said.extra_directories)]
+        for key, folder in wanted:
+            at = loaded.layers.place(key)
+            if folder and at not in told:
+                told.add(at)
+                yield from _missing(loaded, at, folder, root)
 
 
-def _missing(loaded: Loaded, agent: str, key: str, said: str, root: Path) -> Iterator[Problem]:
-    folder, at = folder_of(said, root), ("agents", agent, key)
+def _missing(loaded: Loaded, at: At, said: str, root: Path) -> Iterator[Problem]:
+    folder = folder_of(said, root)
     if folder.is_dir() and os.access(folder, os.R_OK | os.X_OK):
         return
     why = "may not be read by you" if folder.is_dir() else "is no folder"
-    origin = loaded.origin(at)
-    yield Problem(
-        origin.path,
-        origin.line,
-        dotted(at),
-        f"{folder} {why}; make it, or name another one",
-        "error" if key == "working_directory" else "warning",
-    )
+    origin, is_item = loaded.origin(at), at[-1].isdigit()
+    key = dotted(at[:-1] if is_item else at)
+    message = f"{folder} {why}; make it, or name another one"
+    yield Problem(origin.path, origin.line, key, message, "warning" if is_item else "error")
 
 
 def not_startable(
@@ -54,6 +57,6 @@ def not_startable(
         try:
             clis.otherwise(command, root).find()
         except PoolError as refused:
-            at = ("agents", agent, "command")
+            at = loaded.layers.place(("agents", agent, "command"))
             origin = loaded.origin(at)
             yield Problem(origin.path, origin.line, dotted(at), refused.error.message)

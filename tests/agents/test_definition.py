@@ -127,7 +127,7 @@ def test_a_wrong_type_is_an_error_with_the_value_and_what_is_allowed(line: str) 
 
 def test_all_findings_of_a_file_come_at_once() -> None:
     agent = read(
-        "name: ../x", "model: 1", "permissionMode: none", "skills: [a/b, '']", "tols: Read"
+        "name: ../x", "model: 1", "permissionMode: none", "skills: [../b, '']", "tols: Read"
     )
     assert [finding.line for finding in agent.findings if finding.is_error] == [2, 3, 4, 5, 5, 6]
     assert {finding.key for finding in agent.findings if not finding.is_error} == {"description"}

@@ -94,11 +94,13 @@ def test_a_mutated_file_gives_an_agent_or_located_findings(data: bytes) -> None:
     check(read_agent(PATH, data), data)
 
 
+@settings(deadline=None)
 @given(mutated_files())
 def test_the_same_bytes_are_read_the_same_way(data: bytes) -> None:
     assert read_agent(PATH, data) == read_agent(PATH, data)
 
 
+@settings(deadline=None)
 @given(mutated_files().filter(lambda data: b"\r" not in data), st.booleans())
 def test_line_endings_and_byte_order_mark_change_nothing(data: bytes, with_bom: bool) -> None:
     plain = data.removeprefix(codecs.BOM_UTF8)

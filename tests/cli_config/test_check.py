@@ -101,22 +101,22 @@ def test_what_is_left_out_of_an_untrusted_file_is_a_warning_also_beside_errors(
     said = run("check").out
 
     assert f"{desk.own}:2: agents.x.command: warning: left out" in said
-    assert f"{desk.own}:3: agents.x.queue_limit: 0 does not fit" in said
+    assert f"{desk.own}:3: agents.x.queue_limit: error: 0 does not fit" in said
 
 
 def test_a_file_that_is_asked_for_is_checked(desk: Desk, run: Run) -> None:
     mine = desk.write(desk.root / "mine.toml", "[pool]\nx = 1\n")
 
-    assert f"{mine}:2: pool.x: no such key" in run("check", "--config", "mine.toml").out
+    assert f"{mine}:2: pool.x: error: no such key" in run("check", "--config", "mine.toml").out
     missing = run("check", "--config", "nowhere.toml")
     assert missing.status == 2
-    assert f"{desk.root}/nowhere.toml: this file is asked for" in missing.out
+    assert f"{desk.root}/nowhere.toml: error: this file is asked for" in missing.out
 
 
 def test_a_wrong_variable_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASK_TIMEOUT_MS", "soon")
 
-    assert 'environment: TASK_TIMEOUT_MS: "soon" does not fit' in run("check").out
+    assert 'environment: TASK_TIMEOUT_MS: error: "soon" does not fit' in run("check").out
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602])
@@ -188,7 +188,8 @@ def test_a_working_directory_that_is_not_there_is_an_error(desk: Desk, run: Run)
     done = run("check")
 
     assert done.status == 2
-    assert f"{desk.own}:3: agents.mine.working_directory: {desk.root}/sub is no folder" in done.out
+    place = f"{desk.own}:3: agents.mine.working_directory"
+    assert f"{place}: error: {desk.root}/sub is no folder" in done.out
 
 
 def test_a_further_directory_that_is_not_there_is_a_warning(desk: Desk, run: Run) -> None:
@@ -223,14 +224,14 @@ def test_a_cli_that_the_variable_names_is_blamed_on_it(
 ) -> None:
     monkeypatch.setenv("CLAUDE_CLI", "./nothing")
 
-    assert "environment: CLAUDE_CLI: the agent CLI " in run("check").out
+    assert "environment: CLAUDE_CLI: error: the agent CLI " in run("check").out
 
 
 def test_a_cli_that_a_table_names_is_blamed_on_its_line(desk: Desk, run: Run) -> None:
     desk.write_agent("mine")
     desk.write(desk.user, '[agents.mine]\ncommand = "nothing"\n')
 
-    assert f'{desk.user}:2: agents.mine.command: the agent CLI "nothing"' in run("check").out
+    assert f'{desk.user}:2: agents.mine.command: error: the agent CLI "nothing"' in run("check").out
 
 
 @pytest.mark.parametrize(
@@ -282,7 +283,20 @@ def test_a_stand_in_tells_no_version_and_needs_no_login(
     done = run("check", "--strict")
 
     assert done.status == 0
-    assert "its version cannot be told before it runs" in done.out
+    assert "its installation does not tell: agent-pool doctor asks it" in done.out
+
+
+@pytest.mark.parametrize("command", ["check", "doctor"])
+def test_the_rehearsal_agent_is_known_and_not_asked_for_a_version(
+    desk: Desk, run: Run, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    program = desk.write(desk.bin / "agent-pool", "#!/bin/sh\n", 0o755)
+    monkeypatch.setenv("CLAUDE_CLI", f"{program} rehearsal")
+
+    said = run(command).out
+
+    assert f"{program} rehearsal: agent-pool's own rehearsal agent, a stand-in" in said
+    assert "does not tell" not in said
 
 
 # the login

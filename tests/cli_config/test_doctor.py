@@ -76,7 +76,7 @@ def test_orphans_that_cannot_be_adopted_are_an_error(
     done = run("doctor")
 
     assert done.status == 2
-    assert "subreaper: orphans cannot be adopted" in done.lines[0]
+    assert "subreaper: error: orphans cannot be adopted" in done.lines[0]
     assert "seccomp" in done.lines[0]
 
 
@@ -225,7 +225,7 @@ def test_one_that_does_not_say_that_it_is_claude_code_is_taken_for_a_stand_in(
     done = run("doctor")
 
     assert done.status == 0
-    assert "its version cannot be told before it runs" in done.out
+    assert "asked for its --version, it did not say so" in done.out
 
 
 def test_check_starts_nothing(desk: Desk, run: Run) -> None:

@@ -82,13 +82,15 @@ def test_every_command_of_the_text_is_one(words: str) -> None:
 def test_the_messages_of_the_example_are_those_that_are_told(files: Files) -> None:
     files.write(
         files.project,
-        '[pool]\n\nlnger = "1s"\n[agents.x]\n[agents.y]\n[agents.coder]\ntask_timeout = 600\n',
+        '[pool]\n\nlnger = "1s"\n\n[agents.coder]\ntools = ["Raed"]\ntask_timeout = 600\n',
     )
     shown = re.findall(r"^\.claude/pool\.toml(:\d+: .*?)(?: \(allowed.*)?$", TEXT, re.MULTILINE)
 
-    said = [str(problem).removeprefix(str(files.project)) for problem in files.problems()]
+    error = files.error()
+    found = sorted([*error.problems, *error.warnings], key=lambda one: one.line or 0)
+    said = [f":{one.line}: {one.key}: {one.severity}: {one.message}" for one in found]
 
-    assert len(shown) == len(said) == 2
+    assert len(shown) == len(said) == 3
     assert all(one.startswith(begin) for one, begin in zip(said, shown, strict=True))
 
 

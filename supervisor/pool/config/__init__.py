@@ -9,6 +9,7 @@ from supervisor.pool.config.addresses import HttpAddress, parse_address
 from supervisor.pool.config.changes import changes_between
 from supervisor.pool.config.files import ConfigFiles, Loaded
 from supervisor.pool.config.in_force import ConfigInForce
+from supervisor.pool.config.lines import At
 from supervisor.pool.config.merge import Origin
 from supervisor.pool.config.problems import ConfigError, Problem, dotted
 from supervisor.pool.config.quantities import parse_duration, parse_size
@@ -33,6 +34,7 @@ __all__ = [
     "TOOLS",
     "USUAL_TOOLS",
     "AgentTable",
+    "At",
     "BackoffTable",
     "Config",
     "ConfigError",

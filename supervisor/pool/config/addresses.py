@@ -36,6 +36,18 @@ class HttpAddress:
         return ipaddress.ip_address(self.host).is_loopback
 
 
+def meant_address(value: object) -> str | None:
+    """The address that a wrong one may have been meant to be: a port alone, a host alone."""
+    text = str(value).removeprefix("http://").rstrip("/")
+    for meant in (f"127.0.0.1:{text.removeprefix(':')}", f"{text}:8765", text):
+        try:
+            parse_address(meant)
+        except ValueError:
+            continue
+        return meant
+    return None
+
+
 def parse_address(text: object) -> HttpAddress:
     """The address that is written there.
 

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from supervisor.place import asked_for, user_folder
 from supervisor.pool.config.lines import At
-from supervisor.pool.config.merge import Layers, Origin, parse
+from supervisor.pool.config.merge import Layers, Origin
 from supervisor.pool.config.problems import (
     ConfigError,
     Problem,
@@ -16,7 +17,10 @@ from supervisor.pool.config.problems import (
     written,
 )
 from supervisor.pool.config.project import take_refused
+from supervisor.pool.config.rules import is_name
+from supervisor.pool.config.syntax import Parsed, parse
 from supervisor.pool.config.tables import Config
+from supervisor.pool.config.values import Sound, judge, line_of
 from supervisor.pool.trust import is_trusted, trust_file
 
 
@@ -37,6 +41,15 @@ class Loaded:
         """Where the value that holds for the key `at` was written."""
         return self.layers.origin(at)
 
+    def spoken_of(self, defined: Collection[str]) -> list[str]:
+        """The `defined` agents, and those that a file of this project speaks of besides."""
+        others = [
+            name
+            for name in self.config.agents
+            if name not in defined and self.origin(("agents", name)).path != self.user_file
+        ]
+        return [*defined, *others]
+
     def undefined(self, defined: Collection[str]) -> list[Problem]:
         """A warning for each agent that has a table, and is none of the `defined` ones.
 
@@ -45,10 +58,11 @@ class Loaded:
         """
         found = []
         for name in self.config.agents:
-            if name in defined:
+            if name in defined or not is_name(name):  # which is told already
                 continue
             origin = self.origin(("agents", name))
-            near = nearest(name, set(defined) - set(self.config.agents))
+            # One that has no table of its own yet, rather than another.
+            near = nearest(name, set(defined) - set(self.config.agents)) or nearest(name, defined)
             if near is None and origin.path == self.user_file:
                 continue
             message = f"no file defines an agent {written(name)}{did_you_mean(near)}"
@@ -117,34 +131,53 @@ class ConfigFiles:
         Raises:
             ConfigError: with every finding in every file.
         """
-        layers = Layers()
-        warnings: list[Problem] = []
+        layers, found = Layers(), []
+        built_in = parse(self._text(self.built_in) or "")
         for path in self.all:
+            if path == self.built_in:  # what it holds is judged with the whole
+                found += [Problem(path, line, "", why) for line, why in built_in.mistakes]
+                layers.add(path, Sound(built_in.values, built_in.lines))
+                continue
             try:
                 text = self._text(path)
-                if text is not None:
-                    warnings += self._add(layers, path, text)
             except ConfigError as error:
-                layers.problems += error.problems
-        try:
-            return Loaded(layers.check(), layers, tuple(warnings), self.user)
-        except ConfigError as error:
-            raise ConfigError(self._in_order(error.problems), tuple(warnings)) from None
+                found += error.problems
+                layers.is_whole = False
+                continue
+            if text is not None:
+                found += self._add(layers, path, parse(text), built_in.values)
+        config = layers.config()
+        found = self._in_order([*found, *layers.clashes(config)])
+        errors = [one for one in found if one.severity == "error"]
+        warnings = tuple(one for one in found if one.severity == "warning")
+        loaded = Loaded(config, layers, warnings, self.user)
+        if errors:
+            raise ConfigError(errors, warnings, loaded)
+        return loaded
 
     def _in_order(self, problems: list[Problem]) -> list[Problem]:
-        return sorted(problems, key=lambda one: (self.all.index(one.path), one.line or 0))
+        once = dict.fromkeys(problems)
+        return sorted(once, key=lambda one: (self.all.index(one.path), one.line or 0))
 
-    def _add(self, layers: Layers, path: Path, text: str) -> list[Problem]:
-        """Put a file below those before it; returns what of it is left out."""
-        given, lines = parse(path, text)
-        refused = []
+    def _add(
+        self, layers: Layers, path: Path, parsed: Parsed, built_in: dict[str, Any]
+    ) -> list[Problem]:
+        """Put a file below those before it; returns what is wrong in it, or left out of it."""
+        found = [Problem(path, line, "", why) for line, why in parsed.mistakes]
+        layers.is_whole = layers.is_whole and parsed.is_whole
+        layers.wrong |= parsed.lost
+        sound, wrong = judge(path, parsed.values, parsed.lines, built_in)
         if path == self.project and self.user is not None:
             trusted = is_trusted(self.root, self.environ)
-            refused = take_refused(given, self.root, trusted, self.user)
-        layers.add(path, given, lines)
-        return [
-            Problem(path, lines.get(at), dotted(at), message, "warning") for at, message in refused
-        ]
+            # What is left out is told also of a value that is wrong as well.
+            said = take_refused(parsed.values, self.root, trusted, self.user)
+            said += take_refused(sound.values, self.root, trusted, self.user)
+            found += [
+                Problem(path, line_of(at, sound.lines), dotted(at), why, "warning")
+                for at, why in said
+            ]
+        layers.add(path, sound)
+        return [*found, *wrong]
 
     def _text(self, path: Path) -> str | None:
         """What is in a file; None where there is none, and need not be one."""

@@ -61,7 +61,7 @@ class ConfigInForce:
         """
         before = self.loaded
         was_trusted = self._trusted
-        self.loaded = read = self._read(None if self.error else before)
+        self.loaded = read = self._read(None if self.error else before, check)
         self._lacks, self._lacked = list, []
         if read is before or self.error is not None:
             return
@@ -79,14 +79,19 @@ class ConfigInForce:
             told = (replace(one, message=one.message.rstrip(".") + advice) for one in lacked)
             self.refused, self.loaded = tuple(told), before
 
-    def _read(self, before: Loaded | None) -> Loaded:
+    def look_closer(self, check: Check) -> None:
+        """Add to what keeps a pool degraded what `check` finds, so that all is told at once."""
+        if self.error is not None:
+            self.error = _with(self.error, check)
+
+    def _read(self, before: Loaded | None, check: Check = lambda _: ()) -> Loaded:
         self._signature = self._files.signature()
         trusted = is_trusted(self._files.root, self._environ)
         withdrawn, self._trusted = self._trusted and not trusted, trusted
         try:
-            loaded = self._files.read()
-            task_timeout_s(self._environ)
-        except ConfigError as error:
+            loaded = self._loaded()
+        except ConfigError as wrong:
+            error = _with(wrong, check)
             # What was trusted when it was read does not hold on once its project is not.
             if before is not None and not withdrawn:
                 self.refused = tuple(error.problems)
@@ -95,3 +100,28 @@ class ConfigInForce:
             return ConfigFiles(self._files.built_in).read()
         self.error, self.refused = None, ()
         return loaded
+
+    def _loaded(self) -> Loaded:
+        found: list[Problem] = []
+        try:
+            task_timeout_s(self._environ)
+        except ConfigError as error:
+            found = error.problems
+        try:
+            loaded = self._files.read()
+        except ConfigError as error:
+            raise ConfigError([*error.problems, *found], error.warnings, error.rest) from None
+        if found:
+            raise ConfigError(found, loaded.warnings, loaded)
+        return loaded
+
+
+def _with(error: ConfigError, check: Check) -> ConfigError:
+    """The same error, with what `check` finds in what is right besides."""
+    if error.rest is None:
+        return error
+    built_in = error.rest.layers.files[-1]  # nobody's to mend
+    found = [*error.problems, *(one for one in check(error.rest) if one.path != built_in)]
+    files = [*dict.fromkeys(one.path for one in found)]
+    found = sorted(dict.fromkeys(found), key=lambda one: (files.index(one.path), one.line or 0))
+    return ConfigError(found, error.warnings, error.rest)

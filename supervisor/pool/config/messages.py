@@ -1,11 +1,11 @@
 """From what pydantic finds to what a person needs: the value, what is allowed, what was meant."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from supervisor.agents import HONOURED
 from supervisor.pool.config.lines import At
 from supervisor.pool.config.problems import (
     alternatives,
@@ -14,20 +14,23 @@ from supervisor.pool.config.problems import (
     nearest,
     written,
 )
-from supervisor.pool.config.tables import NAMED, Allowed, Config, Table
+from supervisor.pool.config.tables import NAMED, AgentTable, Allowed, Config, GroupTable, Table
 
 
 def reason(at: At, error: Mapping[str, Any]) -> str:
     """What is wrong with the key `at`, by one of the errors of a `ValidationError`."""
     match error["type"]:
         case "extra_forbidden":
-            return _unknown_key(at)
+            return _unknown_key(at, error["input"])
         case "missing":
             return "missing"
         case "model_type" | "dict_type":
             return _no_table(at, error["input"])
     value = error["input"]
-    return f"{written(value)} does not fit: {_because(at, error)}{_hint(at, value)}"
+    because = _because(at, error)
+    if isinstance(error["loc"][-1], int) and because.startswith(written(value)[:1]):
+        return because  # of one item, which it names
+    return f"{written(value)} does not fit: {because}{_hint(at, value)}"
 
 
 def fields_at(at: At) -> Mapping[str, FieldInfo]:
@@ -67,12 +70,78 @@ def _notes(field: FieldInfo) -> Iterator[Allowed]:
     return (note for note in reversed(field.metadata) if isinstance(note, Allowed))
 
 
-def _unknown_key(at: At) -> str:
+def meant_key(at: At, value: object) -> str | None:
+    """What the last part of a key that there is not may have been meant to be; None: nobody knows.
+
+    A table is meant to be a table, and a value none.
+    """
+    *table, key = at
+    fields = fields_at(tuple(table))
+    is_elsewhere = _belongs_elsewhere(at, value) is not None
+    if is_elsewhere or (not isinstance(value, dict) and _homes(key)):
+        return None
+    tables = {name for name in fields if _is_table((*table, name))}
+    here = tables if isinstance(value, dict) else fields
+    called = CALLED_OTHERWISE.get(key.casefold().replace("-", "_"))
+    return called if called in here else nearest(key, here)
+
+
+CALLED_OTHERWISE = {
+    "env": "environment", "env_vars": "environment", "cwd": "working_directory",
+    "workdir": "working_directory", "working_dir": "working_directory", "args": "extra_arguments",
+    "cli": "command", "cli_path": "command", "timeout": "task_timeout", "deadline": "task_timeout",
+    "task_timeout_ms": "task_timeout", "timeout_ms": "task_timeout", "workers": "replicas",
+    "instances": "replicas", "concurrency": "replicas", "memory_limit": "hard_ceiling",
+    "max_memory": "hard_ceiling", "memory": "hard_ceiling", "group": "supervisor",
+    "allowed_tools": "tools", "denied_tools": "disallowed_tools", "max_restarts": "intensity",
+    "window": "period", "max_seconds": "period", "port": "address", "host": "address",
+    "listen": "address", "bind": "address", "logging": "logs",
+    "add_dirs": "extra_directories", "directories": "extra_directories", "mode": "permission_mode",
+    "max_retries": "retries", "memory_budget": "budget", "max_cost": "max_cost_usd",
+}  # fmt: skip
+"""What other programs call things, or people by heart, where the spelling is no help."""
+
+MEMBERS = ("agents", "children", "members")
+"""What nobody says of a group: each agent says it of itself."""
+
+
+def _is_table(at: At) -> bool:
+    return at in {(name,) for name in NAMED} or _table_at(at) is not None
+
+
+def _unknown_key(at: At, value: object) -> str:
     *table, key = at
     here = sorted(fields_at(tuple(table)))
-    if homes := _homes(key):
+    if (elsewhere := _belongs_elsewhere(at, value)) is not None:
+        return f"no such key in [{dotted(table)}]; {elsewhere}"
+    homes = _homes(key)
+    meant = meant_key(at, value)
+    if homes and meant is None:
         return f"no such key {f'in [{dotted(table)}]' if table else 'here'}; it belongs to {homes}"
-    return f"no such key{did_you_mean(nearest(key, here))} (allowed: {', '.join(here)})"
+    return f"no such key{did_you_mean(meant)} (allowed: {', '.join(here)})"
+
+
+def _belongs_elsewhere(at: At, value: object) -> str | None:
+    """Where a key belongs that is known by its name, and is none of this table's."""
+    *table, key = at
+    tables = [name for name in fields_at(tuple(table)) if _is_table((*table, name))]
+    is_top = isinstance(value, dict) and bool(table) and key in Config.model_fields
+    if isinstance(value, dict) and is_top and nearest(key, tables) is None:
+        return f"the table stands by itself: [{dotted((key, *value)[:2])}]"
+    kind = _table_at(tuple(table))
+    if kind is GroupTable and key in MEMBERS:
+        return (
+            "an agent says itself which group it is in: "
+            f"supervisor = {written(at[1])} under [agents.<name>]"
+        )
+    if kind is AgentTable and key in _DEFINITIONS:
+        return f"the agent's own file says it, in its frontmatter: {key}: …"
+    return None
+
+
+_DEFINITIONS = (
+    frozenset(HONOURED) - {"tools", "model", "effort", "permissionMode"} - {"disallowedTools"}
+)
 
 
 def _homes(key: str) -> str:
@@ -119,65 +188,3 @@ def _table_at(at: At) -> type[Table] | None:
             return None
         table = found
     return table
-
-
-# what is no TOML at all
-
-
-def syntax_reason(text: str, line: int | None, error: Exception) -> str:
-    """What is wrong where a file is no TOML, with the likely cause."""
-    if isinstance(error, RecursionError):
-        return "no valid TOML: it is nested too deeply"
-    if "set_int_max_str_digits" in str(error):
-        return "no valid TOML: a number of too many digits"
-    said = re.sub(r" \(at [a-z].*\)$", "", str(error))
-    said = re.sub(r"\(('.*?),?\)", lambda names: f"[{_names(names[1])}]", said)
-    lines = text.split("\n")
-    here = lines[line - 1] if line is not None and line <= len(lines) else ""
-    return f"no valid TOML: {said[:1].lower()}{said[1:]}{_cause(text, here, said)}"
-
-
-def syntax_line(text: str, error: Exception) -> int | None:
-    """The line (from 1) at which `tomllib` gave up, where that can be told."""
-    said = str(error)
-    if match := re.search(r"at line (\d+)", said):
-        return int(match[1])
-    if "at end of document" in said:
-        return text.rstrip("\n").count("\n") + 1
-    # A number of so many digits is refused by Python itself, which knows no lines.
-    digits = re.search(r"\d{4300}", text) if "digits" in said else None
-    return None if digits is None else text.count("\n", 0, digits.start()) + 1
-
-
-def _names(listed: str) -> str:
-    return listed.replace("', '", ".").strip("'")
-
-
-def _cause(text: str, line: str, said: str) -> str:
-    if "overwrite a value" in said:
-        return ": the key is in this table already; take one of the two out"
-    if "twice" in said:
-        return "; put its keys under the first one"
-    if text.startswith("\ufeff"):
-        return "; the file begins with a byte order mark: save it as UTF-8 without one"
-    if re.match(r"\s*\[[^\]]*$", line):
-        return '; a table\'s name ends with "]"'
-    pair = re.match(r"""\s*[\w."'-]+\s*=\s*([^#]*)""", line)
-    if pair is None:
-        no_value = re.match(r"\s*([\w.-]+)\s*(:|$)", line)
-        return f"; a key is written {no_value[1]} = …" if no_value else ""
-    return _cause_in_value(pair[1].strip())
-
-
-def _cause_in_value(value: str) -> str:
-    if not value:
-        return "; the value is missing"
-    if value.lower() in ("true", "false"):
-        return f"; write {value.lower()}"
-    if value.lower() in ("none", "null", "nil"):
-        return "; there is no such value: leave the key out"
-    if re.fullmatch(r"[\w.+-][\w .+-]*", value) and not re.fullmatch(r"[0-9_.+-]+", value):
-        return f"; texts, durations and sizes stand in quotes: {written(value)}"
-    if value[0] in "\"'" and (len(value) == 1 or value[-1] != value[0]):
-        return f"; the closing {value[0]} is missing, or stands in the wrong place"
-    return ""

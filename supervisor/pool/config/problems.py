@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from supervisor.pool.config.files import Loaded
 
 SHOWN = 100
 """Characters of a wrong value that are repeated."""
@@ -35,10 +38,17 @@ class Problem:
 class ConfigError(Exception):
     """The configuration is wrong; `problems` holds all that makes it so, `warnings` the rest."""
 
-    def __init__(self, problems: list[Problem], warnings: tuple[Problem, ...] = ()) -> None:
+    def __init__(
+        self,
+        problems: list[Problem],
+        warnings: tuple[Problem, ...] = (),
+        rest: "Loaded | None" = None,
+    ) -> None:
         super().__init__("; ".join(map(str, problems)))
         self.problems = problems
         self.warnings = warnings
+        self.rest = rest
+        """What the files say besides: for finding what else is wrong, and for nothing more."""
 
 
 def dotted(at: Iterable[str]) -> str:

@@ -88,6 +88,8 @@ def _texts(value: object) -> list[str]:
 
 
 def _is_inside(folder: str, root: Path) -> bool:
+    if "\0" in folder:
+        return True  # it is no folder at all, which is told
     real = os.path.realpath(os.path.join(root, os.path.expanduser(folder)))
     return Path(real).is_relative_to(os.path.realpath(root))
 

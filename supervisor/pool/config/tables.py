@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,9 +19,9 @@ from pydantic import (
     field_validator,
 )
 
-from supervisor.agents import KNOWN_TOOLS
+from supervisor.agents import meant_tool
 from supervisor.place import STATE_FOLDER, is_state_folder, split_command
-from supervisor.pool.config.addresses import ADDRESS, PATTERN, parse_address
+from supervisor.pool.config.addresses import ADDRESS, PATTERN, meant_address, parse_address
 from supervisor.pool.config.problems import did_you_mean, nearest, written
 from supervisor.pool.config.quantities import (
     DURATION,
@@ -79,6 +80,12 @@ def _meant_texts(value: object) -> object:
     return words or None
 
 
+def _without_nul(text: str) -> str:
+    if "\0" in text:  # no path, name or argument can hold it
+        raise ValueError("it holds a NUL character; take it out")
+    return text
+
+
 _TEXTS = 'a list of texts, such as ["…", "…"]'
 
 
@@ -99,18 +106,25 @@ TOOLS = (*USUAL_TOOLS, "consult", "cancel", "tasks", "tree", "logs", "stats", "r
 _TOOLS = '"usual", "all", or a list of tools, such as ["invoke", "consult", "list"]'
 
 
-def _listed_tools(value: object) -> tuple[str, ...]:
+def _listed_tools(value: object) -> tuple[object, ...]:
     if value == "usual":
         return USUAL_TOOLS
     if value == "all":
         return TOOLS
     if not isinstance(value, list | tuple) or not value:
         raise ValueError(f"allowed is {_TOOLS}")
-    for name in value:
-        if name not in TOOLS:
-            hint = did_you_mean(nearest(str(name), TOOLS))
-            raise ValueError(f"{written(name)} is no tool{hint} (allowed: {', '.join(TOOLS)})")
-    return tuple(name for name in TOOLS if name in value)
+    return tuple(value)
+
+
+def _is_listed(name: str) -> str:
+    if name not in TOOLS:
+        hint = did_you_mean(nearest(name, TOOLS))
+        raise ValueError(f"{written(name)} is no tool{hint} (allowed: {', '.join(TOOLS)})")
+    return name
+
+
+def _in_order(tools: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in TOOLS if name in tools)
 
 
 def _meant_tools(value: object) -> object:
@@ -125,6 +139,7 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": pattern(UNITS_S), "examples": ["90s", "30min"]}),
     Allowed(DURATION, meant_duration),
 ]
+Deadline = Annotated[Duration, Field(gt=0), Allowed(f"{DURATION}, above 0", meant_duration)]
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
@@ -136,15 +151,13 @@ Number = Annotated[int, Field(ge=1), Allowed("a whole number, 1 or more", _meant
 Share = Annotated[float, Field(ge=0, le=1), Allowed("a number from 0 to 1", _meant_share)]
 Money = Annotated[float, Field(ge=0), Allowed("a number, 0 or more, such as 2.5", _meant_money)]
 Switch = Annotated[bool, Allowed("true or false", _meant_switch)]
-Text = Annotated[str, Allowed('a text in quotes, such as "…"')]
-Texts = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_texts),
-    Allowed(_TEXTS, _meant_texts),
-]
-Tools = Annotated[
-    tuple[str, ...],
+Plain = Annotated[str, AfterValidator(_without_nul)]
+Text = Annotated[Plain, Allowed('a text in quotes, such as "…"')]
+Texts = Annotated[tuple[Plain, ...], BeforeValidator(_texts), Allowed(_TEXTS, _meant_texts)]
+ListedTools = Annotated[
+    tuple[Annotated[str, AfterValidator(_is_listed)], ...],
     BeforeValidator(_listed_tools),
+    AfterValidator(_in_order),
     WithJsonSchema(
         {
             "anyOf": [
@@ -185,6 +198,47 @@ TAKEN_OPTIONS = {
     "--strict-mcp-config": "it is always set; leave it out",
 }
 """Options that `extra_arguments` may not hold, and what to do instead."""
+
+
+def _is_tool(tool: str) -> str:
+    if not re.fullmatch(r"\*|[A-Za-z_][\w.*-]*(\(.*\))?", tool):
+        allowed = '"Read", "Bash(git log:*)" or "mcp__server__tool"'
+        raise ValueError(f"{written(tool)} is no tool; a tool is one word such as {allowed}")
+    return tool
+
+
+def _is_denied_tool(tool: str) -> str:
+    _is_tool(tool)
+    if (meant := meant_tool(tool)) is not None:  # it denies nothing
+        raise ValueError(f"{written(tool)} is no tool that is known{did_you_mean(meant)}")
+    return tool
+
+
+def _is_variable(name: str) -> str:
+    if "=" in name:
+        raise ValueError(
+            f"{written(name)} holds a value; name the variable alone, "
+            f"{written(name.split('=')[0])}, and set it where the pool is started"
+        )
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*\*?", name):
+        allowed = '"MY_TOKEN", or "MY_*" for all that begin so'
+        raise ValueError(f"{written(name)} is no variable's name; allowed is {allowed}")
+    return name
+
+
+def _is_free_argument(word: str) -> str:
+    _without_nul(word)
+    option = word.split("=", 1)[0]
+    if option in TAKEN_OPTIONS:
+        raise ValueError(f"{written(option)} is agent-pool's to set: {TAKEN_OPTIONS[option]}")
+    return word
+
+
+_LIST = (BeforeValidator(_texts), Allowed(_TEXTS, _meant_texts))
+Tools = Annotated[tuple[Annotated[str, AfterValidator(_is_tool)], ...], *_LIST]
+DeniedTools = Annotated[tuple[Annotated[str, AfterValidator(_is_denied_tool)], ...], *_LIST]
+Variables = Annotated[tuple[Annotated[str, AfterValidator(_is_variable)], ...], *_LIST]
+Arguments = Annotated[tuple[Annotated[str, AfterValidator(_is_free_argument)], ...], *_LIST]
 
 
 class Table(BaseModel):
@@ -263,11 +317,11 @@ class AgentTable(Table):
     """Conversations of it that may have a process at once."""
     shutdown: Duration
     """Seconds that a process may take to end in order before it is killed."""
-    task_timeout: Duration
+    task_timeout: Deadline
     """Seconds from a task's acceptance to its deadline."""
-    start_timeout: Duration
+    start_timeout: Deadline
     """Seconds that a process may take to become ready."""
-    control_timeout: Duration
+    control_timeout: Deadline
     """Seconds that a process may take to answer a control request or a reset."""
     interrupt_grace: Duration
     """Seconds that an interrupted task may take to end before its process is killed."""
@@ -295,18 +349,18 @@ class AgentTable(Table):
     """The model, an alias or a full name; empty: the CLI's own choice."""
     effort: Effort
     """How much the model thinks, for a CLI and a model that know it; empty: their own choice."""
-    tools: Texts
+    tools: Tools
     """The tools that it has: `Read`, `Bash(git log:*)`, `mcp__server__tool`; `*`: all."""
-    disallowed_tools: Texts
+    disallowed_tools: DeniedTools
     """Tools that it is denied, whatever else is said."""
     extra_directories: Texts
     """Folders besides its own in which its tools may work; relative ones start in the project."""
     working_directory: Text
     """The folder that it runs in; relative: below the project; empty: the project."""
-    environment: Texts
+    environment: Variables
     """Variables of the pool's environment that it gets besides the usual ones; `X_*`: all that
     begin so."""
-    extra_arguments: Texts
+    extra_arguments: Arguments
     """Further arguments for the CLI."""
     command: Text
     """The agent CLI: a program or a command line; the variable CLAUDE_CLI comes before it."""
@@ -318,52 +372,11 @@ class AgentTable(Table):
             raise ValueError('allowed is one word, such as "sonnet" or "claude-sonnet-4-5"')
         return model
 
-    @field_validator("tools", "disallowed_tools")
-    @classmethod
-    def _are_tools(cls, tools: tuple[str, ...]) -> tuple[str, ...]:
-        for tool in tools:
-            if not re.fullmatch(r"\*|[A-Za-z_][\w.*-]*(\(.*\))?", tool):
-                allowed = '"Read", "Bash(git log:*)" or "mcp__server__tool"'
-                raise ValueError(
-                    f"{written(tool)} is no tool; a tool is one word such as {allowed}"
-                )
-        return tools
-
-    @field_validator("disallowed_tools")
-    @classmethod
-    def _deny_something(cls, tools: tuple[str, ...]) -> tuple[str, ...]:
-        for tool in tools:
-            name = tool.split("(", 1)[0]
-            hint = did_you_mean(nearest(name, KNOWN_TOOLS))
-            if hint and name not in KNOWN_TOOLS and not name.startswith("mcp__"):
-                raise ValueError(f"{written(tool)} is no tool that is known{hint}")
-        return tools
-
-    @field_validator("environment")
-    @classmethod
-    def _are_variables(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if "=" in name:
-                raise ValueError(
-                    f"{written(name)} holds a value; name the variable alone, "
-                    f"{written(name.split('=')[0])}, and set it where the pool is started"
-                )
-            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*\*?", name):
-                allowed = '"MY_TOKEN", or "MY_*" for all that begin so'
-                raise ValueError(f"{written(name)} is no variable's name; allowed is {allowed}")
-        return names
-
     @field_validator("extra_arguments")
     @classmethod
-    def _are_free_arguments(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+    def _begin_with_an_option(cls, words: tuple[str, ...]) -> tuple[str, ...]:
         if words and not words[0].startswith("-"):
             raise ValueError(f"{written(words[0])} is no option; the first word begins with -")
-        for word in words:
-            option = word.split("=", 1)[0]
-            if option in TAKEN_OPTIONS:
-                raise ValueError(
-                    f"{written(option)} is agent-pool's to set: {TAKEN_OPTIONS[option]}"
-                )
         return words
 
     @field_validator("command")
@@ -399,7 +412,7 @@ class SupervisorTable(Table):
     """Which children are restarted when one ends, in OTP's words."""
     intensity: Count
     """Restarts within the period that are borne."""
-    period: Annotated[Duration, Field(gt=0), Allowed(f"{DURATION}, above 0", meant_duration)]
+    period: Deadline
     """Seconds within which restarts count together."""
     auto_shutdown: Literal["never", "any_significant", "all_significant"]
     """Whether it ends when significant agents have ended for good, in OTP's words."""
@@ -419,7 +432,7 @@ class GroupTable(SupervisorTable):
 class FrontendTable(Table):
     """`[frontend]`."""
 
-    tools: Tools
+    tools: ListedTools
     """What models are told of: `usual`, eight tools; `all` of them; or those that are listed."""
 
 
@@ -448,14 +461,14 @@ class HttpTable(Table):
     address: Annotated[
         str,
         WithJsonSchema({"type": "string", "pattern": PATTERN}),
-        Allowed(f'{ADDRESS}, or ""'),
+        Allowed(f'{ADDRESS}, or ""', meant_address),
     ]
     """Where MCP is served over HTTP, besides the local socket; empty: nowhere."""
     allow_remote: Switch
     """The address may be one that other machines reach."""
     allowed_hosts: Texts
     """Names that the server may be called by, besides the address and loopback's names."""
-    idle_timeout: Annotated[Duration, Field(gt=0), Allowed(f"{DURATION}, above 0", meant_duration)]
+    idle_timeout: Deadline
     """Seconds without a request after which a session ends."""
 
     @field_validator("address")

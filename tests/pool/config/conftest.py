@@ -36,10 +36,13 @@ class Files:
     def load(self) -> Config:
         return self.find().load()
 
-    def problems(self) -> list[Problem]:
+    def error(self) -> ConfigError:
         with pytest.raises(ConfigError) as caught:
             self.load()
-        return caught.value.problems
+        return caught.value
+
+    def problems(self) -> list[Problem]:
+        return self.error().problems
 
     def warnings(self) -> list[Problem]:
         return list(self.find().read().warnings)

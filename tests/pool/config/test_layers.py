@@ -199,7 +199,7 @@ tools = ["Read", 1]
         (7, "supervisors.g.parent"),
         (8, "supervisors.g.intensity"),
         (10, "supervisors.h.backoff"),
-        (13, "agents.b.tools.1"),
+        (13, "agents.b.tools"),
     ]
 
 
@@ -208,7 +208,7 @@ def test_who_names_a_group_of_a_file_that_cannot_be_read_is_not_blamed(
     files: Files, broken: str
 ) -> None:
     files.write(files.project, broken.encode("latin-1"))
-    files.write(files.user, '[agents.a]\nsupervisor = "g"\n[pool]\nlnger = 1\n')
+    files.write(files.user, '[agents.a]\nsupervisor = "g"\n[pool]\nlnger = "1s"\n')
 
     assert [(one.path, one.key) for one in files.problems()] == [
         (files.project, ""),

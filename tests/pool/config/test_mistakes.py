@@ -149,7 +149,7 @@ NUMBERS = {
 FRONTEND = {
     "no such tool": one(
         '[frontend]\ntools = ["invoke", "wiat"]\n', 2, "frontend.tools",
-        '["invoke", "wiat"] does not fit', '"wiat" is no tool; did you mean "wait"?',
+        '"wiat" is no tool; did you mean "wait"?',
         "(allowed: invoke, invoke_many, submit, wait, result, list, warmup, reset, consult",
     ),
     "a word that is nearly one": one(
@@ -160,9 +160,12 @@ FRONTEND = {
         '[frontend]\ntools = "consult"\n', 2, "frontend.tools", 'did you mean ["consult"]?'
     ),
     "no tools": one("[frontend]\ntools = []\n", 2, "frontend.tools", "[] does not fit"),
-    "a tool that is no text": one("[frontend]\ntools = [7]\n", 2, "frontend.tools", "7 is no"),
+    "a tool that is no text": one(
+        "[frontend]\ntools = [7]\n", 2, "frontend.tools", "7 does not fit", "in quotes"
+    ),
     "a key of the front end that is none": one(
-        "[frontend]\ntool = 1\n", 2, "frontend.tool", 'did you mean "tools"?', "(allowed: tools)"
+        '[frontend]\ntool = "all"\n', 2, "frontend.tool", 'did you mean "tools"?',
+        "(allowed: tools)",
     ),
 }  # fmt: skip
 
@@ -257,7 +260,9 @@ KEYS = {
     "a table in the singular": one(
         '[agent.x]\nrestart = "temporary"\n', 1, "agent", 'no such key; did you mean "agents"?'
     ),
-    "supervisors in the singular": one("[supervisor.g]\n", 1, "supervisor", "it belongs to"),
+    "supervisors in the singular": one(
+        "[supervisor.g]\n", 1, "supervisor", 'did you mean "supervisors"?'
+    ),
     "a table of another program": one("[server]\nport = 1\n", 1, "server", "allowed: agents, "),
     "a table in a table": one(
         '[defaults.agents]\nrestart = "temporary"\n', 1, "defaults.agents", 'did you mean "agent"?'
@@ -380,7 +385,7 @@ LAUNCH = {
         '"Read, Bash" does not fit', 'a list of texts, such as', 'did you mean ["Read", "Bash"]?',
     ),
     "a number in a list": one(
-        '[agents.x]\ntools = [\n  "Read",\n  3,\n]\n', 4, "agents.x.tools.1",
+        '[agents.x]\ntools = [\n  "Read",\n  3,\n]\n', 4, "agents.x.tools",
         "3 does not fit", "a text in quotes",
     ),
     "no tool": one(
@@ -453,7 +458,122 @@ LAUNCH = {
     ),
 }  # fmt: skip
 
+ELSEWHERE = {
+    "a frontmatter's key": one(
+        '[agents.x]\ndescription = "It."\n', 2, "agents.x.description",
+        "the agent's own file says it, in its frontmatter: description: …",
+    ),
+    "an agent's table in another": one(
+        '[pool.agents.x]\nmodel = "opus"\n', 1, "pool.agents",
+        "the table stands by itself: [agents.x]",
+    ),
+    "a group that lists its agents": one(
+        '[supervisors.g]\nagents = ["x"]\n', 2, "supervisors.g.agents",
+        "an agent says itself which group it is in", 'supervisor = "g" under [agents.<name>]',
+    ),
+    "a table of limits": one(
+        '[agents.x.limits]\nmemory = "1GiB"\n', 1, "agents.x.limits", "no such key (allowed: "
+    ),
+    "what others call the environment": one(
+        '[agents.x]\nenv = ["A"]\n', 2, "agents.x.env", 'did you mean "environment"?'
+    ),
+    "what others call the folder": one(
+        '[agents.x]\ncwd = ""\n', 2, "agents.x.cwd", 'did you mean "working_directory"?'
+    ),
+    "what others call the deadline": one(
+        '[agents.x]\ntimeout = "5min"\n', 2, "agents.x.timeout", 'did you mean "task_timeout"?'
+    ),
+    "what others call the intensity": one(
+        "[defaults.supervisor]\nmax_restarts = 3\n", 2, "defaults.supervisor.max_restarts",
+        'did you mean "intensity"?',
+    ),
+    "what others call the log": one(
+        '[logging]\nlevel = "info"\n', 1, "logging", 'did you mean "logs"?'
+    ),
+    "a deadline of no time": one(
+        '[agents.x]\ntask_timeout = "0s"\n', 2, "agents.x.task_timeout", "above 0"
+    ),
+    "a port for an address": one(
+        "[http]\naddress = 8765\n", 2, "http.address", 'did you mean "127.0.0.1:8765"?'
+    ),
+    "a host for an address": one(
+        '[http]\naddress = "localhost"\n', 2, "http.address", 'mean "localhost:8765"?'
+    ),
+    "a port that is none": one(
+        '[http]\naddress = "127.0.0.1:99999"\n', 2, "http.address", "an IP address"
+    ),
+    "an amount with its currency": one(
+        '[pool]\nmax_cost_usd_per_day = "5 USD"\n', 2, "pool.max_cost_usd_per_day", "such as 2.5"
+    ),
+    "a negative amount": one(
+        "[agents.x]\nmax_cost_usd = -1\n", 2, "agents.x.max_cost_usd", "0 or more"
+    ),
+    "too many spares": one("[pool]\nspares = 99\n", 2, "pool.spares", "0 to 16"),
+    "a folder with a NUL in it": one(
+        '[agents.x]\nworking_directory = "a\\u0000"\n', 2, "agents.x.working_directory",
+        "holds a NUL character; take it out",
+    ),
+    "an argument with a NUL in it": one(
+        '[agents.x]\nextra_arguments = ["--x\\u0000"]\n', 2, "agents.x.extra_arguments",
+        "holds a NUL character; take it out",
+    ),
+    "a priority in another word": one(
+        '[agents.x]\npriority = "urgent"\n', 2, "agents.x.priority", '"high", "normal" or "low"'
+    ),
+}  # fmt: skip
+
 SYNTAX = {
+    "a windows path": one(
+        '[agents.x]\nworking_directory = "C:\\Users\\me"\n', 2, "",
+        "a backslash stands in single quotes: 'C:\\Users\\me'",
+    ),
+    "an apostrophe in single quotes": one(
+        "[pool]\nname = 'it's'\n", 2, "", "a text with ' in it stands in double quotes"
+    ),
+    "typographic quotes": one(
+        "[pool]\nname = \u201cx\u201d\n", 2, "", "quotes are the plain ones"
+    ),
+    "a list without commas": one(
+        '[agents.x]\ntools = ["Read" "Grep"]\n', 2, "", "commas between them"
+    ),
+    "a list without quotes": one(
+        "[agents.x]\ntools = [Read, Grep]\n", 2, "", "each text in quotes"
+    ),
+    "a list that goes on without an end": one(
+        '[agents.x]\ntools = ["Read",\n  "Grep"\nreplicas = 2\n', 2, "",
+        "the list that begins here is not closed; ] is missing before the next key",
+    ),
+    "a text of several lines without an end": one(
+        '[pool]\nname = """x\nspares = 1\n', 2, "", 'the text that begins here is not closed; """'
+    ),
+    "a table in several lines": one(
+        "[agents]\nx = {\n  replicas = 2\n}\n", 2, "", "an inline table stands in one line"
+    ),
+    "a comma at the end of a line": one("[pool]\nspares = 1,\n", 2, "", "take it out"),
+    "a decimal comma": one("[pool]\nmax_cost_usd_per_day = 1,5\n", 2, "", "a point: 1.5"),
+    "zeros in front": one("[pool]\nspares = 01\n", 2, "", "no zeros in front: 1"),
+    "a point in front": one(
+        "[defaults.supervisor.backoff]\njitter = .2\n", 2, "", "after its point: 0.2"
+    ),
+    "two signs": one("[pool]\nspares == 1\n", 2, "", "a key is written spares = …"),
+    "yes for true": one("[ledger]\nenabled = yes\n", 2, "", "write true"),
+    "a comment as in C after a value": one(
+        "[pool]\nspares = 1 // one\n", 2, "", "a comment begins with #"
+    ),
+    "YAML": one(
+        "agents:\n  x:\n    model: opus\n", 1, "", "this looks like YAML", "[agents]"
+    ),
+    "an item as in YAML": one("- x\n", 1, "", "this looks like YAML: write a list as"),
+    "a name with spaces": one(
+        "[agents.my agent]\n", 1, "", 'stands in quotes: [agents."my agent"]'
+    ),
+    "brackets that do not match": one(
+        "[agents.x]]\n", 1, "", "write [agents.x], in single brackets"
+    ),
+    "a key that is no value's": one('[pool]\n= "x"\n', 2, "", "a key is written key = value"),
+    "a letter of another alphabet in a key": one(
+        "[pool]\nn\u00e4me = 1\n", 2, "", "cannot stand in a key without quotes"
+    ),
     "no value": one("[pool]\nlinger = \n", 2, "", "no valid TOML", "the value is missing"),
     "a text without quotes": one(
         "[agents.x]\nrestart = permanent\n", 2, "", "no valid TOML", 'in quotes: "permanent"'
@@ -488,7 +608,10 @@ SYNTAX = {
     ),
 }  # fmt: skip
 
-MISTAKES = DURATIONS | SIZES | NUMBERS | WORDS | KEYS | GROUPS | LAUNCH | FRONTEND | SYNTAX
+PARTS = (
+    DURATIONS, SIZES, NUMBERS, WORDS, KEYS, GROUPS, LAUNCH, FRONTEND, ELSEWHERE, SYNTAX,
+)  # fmt: skip
+MISTAKES = {name: mistake for part in PARTS for name, mistake in part.items()}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -506,8 +629,7 @@ def test_a_mistake_is_told_with_its_place_its_key_and_what_to_write(
 
 
 def test_there_are_more_than_a_hundred_mistakes() -> None:
-    parts = (DURATIONS, SIZES, NUMBERS, WORDS, KEYS, GROUPS, LAUNCH, FRONTEND, SYNTAX)
-    assert len(MISTAKES) == sum(map(len, parts)) > 100
+    assert len(MISTAKES) == sum(map(len, PARTS)) > 100
 
 
 def test_each_group_of_a_circle_is_told_with_all_of_it(files: Files) -> None:
