@@ -49,6 +49,11 @@ def main(config: str | None = None) -> int:
     `config` is a pool.toml that comes before all others.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if os.isatty(0):
+        sys.stderr.write(
+            "agent-pool: serve is for MCP clients, which start it and speak on its stdin; Ctrl-D "
+            "ends it. At a shell: agent-pool --help\n"
+        )
     try:
         cwd = os.getcwd()
         pool = join_or_start(place.with_config(os.environ, config, cwd), cwd)
@@ -63,6 +68,8 @@ def refuse(message: str) -> int:
     """Tell the person on stderr and the client in answer to its first request; returns 1."""
     sys.stderr.write(f"agent-pool: {message}\n")
     sys.stderr.flush()
+    if os.isatty(0):
+        return 1  # nobody there sends a request
     for line in sys.stdin.buffer:
         try:
             request = json.loads(line)

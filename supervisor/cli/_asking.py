@@ -19,6 +19,22 @@ from supervisor.cli._screen import StatusLine, harmless
 CHOICES: Final = {"o": "allow once", "t": "allow for this task", "d": "deny"}
 """What is typed, and what is answered: the form's choices."""
 
+MEANT: Final = {
+    "y": "o",
+    "yes": "o",
+    "n": "d",
+    "no": "d",
+    "once": "o",
+    "task": "t",
+    **{choice: key for key, choice in CHOICES.items()},
+}
+"""What else is typed, and taken for one of them: `yes` is as little as it can mean."""
+
+HINT: Final = (
+    "That is none of the answers: type o (or yes) to allow this use, t for the whole task, d (or "
+    "no) to deny it; Ctrl-C cancels the task."
+)
+
 PROMPT: Final = "[o]nce, for this [t]ask, or [d]eny? "
 
 Reply = Callable[[dict[str, Any]], None]
@@ -99,9 +115,11 @@ class TerminalAsker:
             if not typed:
                 self._say("\n")
                 return _DISMISSED
-            chosen = CHOICES.get(typed.decode(errors="replace").strip().lower())
+            word = typed.decode(errors="replace").strip().lower()
+            chosen = CHOICES.get(MEANT.get(word, word))
             if chosen is not None:
                 return {"action": "accept", "content": {"answer": chosen}}
+            self._say(f"{HINT}\n")
 
     def _is_wanted(self, question: _Question, *, wait: bool) -> bool:
         """Whether it still is, at once or as soon as something was typed."""

@@ -9,29 +9,40 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from supervisor.cli._asking import asker_at_terminal
 from supervisor.cli._client import ClientError, LineClient
+from supervisor.cli._failure import CommandError
 from supervisor.cli._input import InputError, read_task, read_tasks
+from supervisor.cli._manual import DONE, FAILED, MISUSED, NO_POOL, UNFINISHED
 from supervisor.cli._screen import (
     StatusLine,
     colours,
     columns,
+    dollars,
     harmless,
-    mebibytes,
+    local_time,
     seconds,
     table,
 )
 from supervisor.cli._session import NoPoolError, session
+from supervisor.cli._usage import UsageError
 from supervisor.place import Place
 
-DONE, FAILED, MISUSED, NO_POOL, UNFINISHED = range(5)
-"""Exit statuses, as `EXIT_STATUS` of `_words` tells them."""
+NOT_SAID, EMPTY = "not said", "{}"
+"""Values in the pool's words about a change: none, and one that says nothing."""
 
 FOR_EVER_S = 1e9
 """What `wait` asks for where it is to wait until the end."""
+
+AT_SHELL = "at_shell"
+"""Where the pool puts an error's text for people at a shell, if that differs from a model's."""
+
+_STATUSES = {"task_running": UNFINISHED, "invalid_arguments": MISUSED}
+"""Exit statuses of errors, by their codes, where it is not `FAILED`."""
 
 ASKED_BACK = ("invoke", "consult", "invoke_many")
 """Tools in whose calls the agent may ask for a permission."""
@@ -58,6 +69,8 @@ def call(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
     """Run one of `COMMANDS`; returns the exit status.
 
     Raises:
+        CommandError: nothing could be asked.
+        UsageError: what is to be asked cannot be.
         KeyboardInterrupt: Ctrl-C; the call under way has been cancelled.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -74,11 +87,11 @@ def call(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
                 result = _ask(client, command.tool, one, line)
                 status = max(status, _show(result, command, arguments))
     except InputError as error:
-        _say(f"agent-pool {arguments.command}: error: {error}")
-        return MISUSED
+        raise UsageError(str(error), command=f"agent-pool {arguments.command}") from None
     except NoPoolError as error:
-        _complain({"running": False, "root": place.root, "error": str(error)}, arguments)
-        return NO_POOL
+        running = place.holder() is not None
+        facts = {"running": running, "root": place.root}
+        raise CommandError(NO_POOL, error.code, str(error), **facts) from None
     return status
 
 
@@ -96,18 +109,12 @@ def _show(result: Result, command: Command, arguments: argparse.Namespace) -> in
     if not result.get("isError") or "outcomes" in _meta(result):
         return command.shows(result, arguments)
     meta = _meta(result)
+    text = meta.pop(AT_SHELL, None) or _text(result)
     if arguments.json:
-        print(json.dumps({"error": _text(result), **meta}))
+        print(json.dumps({"error": text, **meta}))
     else:
-        _say(harmless(_text(result), sys.stderr))
-    return UNFINISHED if meta.get("code") == "task_running" else FAILED
-
-
-def _complain(facts: dict[str, Any], arguments: argparse.Namespace) -> None:
-    if arguments.json:
-        print(json.dumps(facts))
-    else:
-        _say(f"agent-pool: {facts['error']}")
+        _say(harmless(text, sys.stderr))
+    return _STATUSES.get(meta.get("code", ""), FAILED)
 
 
 def _say(text: str) -> None:
@@ -203,6 +210,7 @@ def _reset(given: argparse.Namespace) -> list[dict[str, Any]]:
 
 def _show_answer(result: Result, given: argparse.Namespace) -> int:
     text, meta = _text(result), _meta(result)
+    at_shell = meta.pop(AT_SHELL, text)
     path = meta.get("reply_path")
     if path is not None:  # what is too long for a model is not for a person
         text = Path(path).read_bytes().decode("utf-8", "replace")
@@ -211,7 +219,8 @@ def _show_answer(result: Result, given: argparse.Namespace) -> int:
         _print_answer({"result": text, **meta}, text, given)
         return DONE
     _print_answer({"result": None, **meta}, meta["task_id"], given)
-    _say(harmless(text, sys.stderr))
+    if not given.json:
+        _say(harmless(at_shell, sys.stderr))
     return UNFINISHED
 
 
@@ -224,8 +233,8 @@ def _print_answer(record: dict[str, Any], text: str, given: argparse.Namespace) 
 
 
 def _show_answers(result: Result, given: argparse.Namespace) -> int:
-    blocks = _texts(result)
     metas = _meta(result)["outcomes"]
+    blocks = list(map(_block, _texts(result), metas))
     failed = ["code" in meta for meta in metas]
     outcomes = [
         # The first line is the head: what it says stands in the record.
@@ -234,6 +243,12 @@ def _show_answers(result: Result, given: argparse.Namespace) -> int:
     ]
     _print_answer({"outcomes": outcomes}, "\n\n".join(blocks), given)
     return FAILED if any(failed) else DONE
+
+
+def _block(text: str, meta: dict[str, Any]) -> str:
+    """A head, and below it what came of that task."""
+    at_shell = meta.pop(AT_SHELL, None)
+    return f"{text.partition(chr(10))[0]}\n{at_shell}" if at_shell else text
 
 
 def _show_submitted(result: Result, given: argparse.Namespace) -> int:
@@ -251,7 +266,7 @@ def _show_waited(result: Result, given: argparse.Namespace) -> int:
 def _show_tasks(result: Result, given: argparse.Namespace) -> int:
     rows = [("TASK", "AGENT", "STATE", "WAITED", "RAN", "ATTEMPTS", "PID", "COST", "DOING")]
     for task in result["structuredContent"]["tasks"]:
-        name, cost = task["conversation"], task["cost_usd"]
+        name = task["conversation"]
         rows.append(
             (
                 task["task_id"],
@@ -261,7 +276,7 @@ def _show_tasks(result: Result, given: argparse.Namespace) -> int:
                 seconds(task["ran_s"]),
                 str(task["attempts"]),
                 str(task["pid"] or "-"),
-                "-" if cost is None else f"${cost:.4f}",
+                dollars(task["cost_usd"]),
                 task["doing"] or "-",
             )
         )
@@ -269,7 +284,8 @@ def _show_tasks(result: Result, given: argparse.Namespace) -> int:
 
 
 def _show_agents(result: Result, given: argparse.Namespace) -> int:
-    rows = [("AGENT", "STATE", "PID", "MEMORY", "DONE", "WAITING", "ORIGIN", "DESCRIPTION")]
+    # What each is for must fit beside its name; `status` and `top` have the figures.
+    rows = [("AGENT", "STATE", "ORIGIN", "DESCRIPTION")]
     for agent in result["structuredContent"]["agents"]:
         # Why an agent cannot be had matters more than what it would be good for.
         about = agent["error"] or agent["description"]
@@ -277,10 +293,6 @@ def _show_agents(result: Result, given: argparse.Namespace) -> int:
             (
                 agent["name"],
                 agent["state"],
-                str(agent["pid"] or "-"),
-                mebibytes(agent["memory_bytes"]),
-                str(agent["tasks_done"]),
-                str(agent["queue_length"]),
                 agent["origin"],
                 _bypasses(agent) + " ".join(about.split()),
             )
@@ -332,7 +344,7 @@ def _show_stats(result: Result, given: argparse.Namespace) -> int:
     ]
     for one in result["structuredContent"]["stats"]:
         fresh = one["input_tokens"] + one["cache_written_tokens"]
-        share, cost = one["cached_share"], f"${one['cost_usd']:.4f}"
+        share, cost = one["cached_share"], dollars(one["cost_usd"])
         rows.append(
             (
                 _whose(one),
@@ -384,15 +396,29 @@ def _show_reload(result: Result, given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps(record))
     else:
-        lines = record["changed"] or ["nothing has changed"]
+        lines = list(map(_change, record["changed"])) or ["nothing has changed"]
         if record["changed_before"]:
-            last = "; ".join(record["changed_before"])
-            lines = [f"read already, at {record['changed_before_at']}: {last}"]
+            last = "; ".join(map(_change, record["changed_before"]))
+            at = local_time(datetime.fromisoformat(record["changed_before_at"]))
+            lines = [f"read already, at {at}: {last}"]
         lines += [f"needs a new pool: {one}" for one in record["needs_restart"]]
         print(harmless("\n".join(lines), sys.stdout))
         for one in record["refused"]:
             _say(harmless(f"wrong, so it does not hold: {one}", sys.stderr))
     return MISUSED if record["refused"] else DONE
+
+
+def _change(told: str) -> str:
+    """A change as people read it: `key: {} → not said` is how the pool tells that one is gone."""
+    key, colon, values = told.partition(": ")
+    before, arrow, after = values.partition(" → ")
+    if not colon or not arrow:
+        return told
+    if after == NOT_SAID:
+        return f"{key}: no longer set" + (f" (was {before})" if before != EMPTY else "")
+    if before == NOT_SAID:
+        return f"{key}: now set" + (f" to {after}" if after != EMPTY else "")
+    return told
 
 
 COMMANDS = {

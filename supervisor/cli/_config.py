@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from supervisor.cli._manual import MISUSED
 from supervisor.place import VARIABLES, built_in
 from supervisor.pool.config import ConfigError, ConfigFiles, Loaded
 from supervisor.pool.config.problems import dotted, written
@@ -43,10 +44,11 @@ def config(root: str, environ: Mapping[str, str], as_json: bool) -> int:
     except ConfigError as error:
         problems = [str(one) for one in (*error.problems, *error.warnings)]
         if as_json:
-            print(json.dumps({"root": root, "files": _files(files), "problems": problems}))
+            wrong = {"error": "; ".join(problems), "code": "config_invalid", "problems": problems}
+            print(json.dumps({**wrong, "root": root, "files": _files(files)}))
         else:
             sys.stderr.write("\n".join((*problems, "")))
-        return 2
+        return MISUSED
     values = list(_values(loaded, environ))
     warnings = [str(one) for one in loaded.warnings]
     variables = {name: environ[name] for name in VARIABLES if environ.get(name)}

@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from supervisor.cli._client import ClientError
+from supervisor.cli._failure import CommandError, fail
 from supervisor.cli._lock import wake_reaper
+from supervisor.cli._manual import DONE, FAILED, NO_POOL, UNFINISHED
 from supervisor.cli._screen import columns, harmless, mebibytes, table
-from supervisor.cli._session import looking
+from supervisor.cli._session import START_S, NotYetError, looking, none_runs
 from supervisor.place import Place
 
 STOP_DEADLINE_S = 60.0
@@ -46,16 +48,18 @@ def stop(place: Place, environ: Mapping[str, str], as_json: bool) -> int:
             break
         # It has taken the lock, and not yet written who it is.
         if time.monotonic() > deadline:
-            _say(as_json, {"stopped": False}, f"{place.lock} does not say who holds it")
-            return 1
+            text = f"{place.lock} does not say who holds it"
+            return fail(as_json, FAILED, "not_stopped", text, stopped=False)
         time.sleep(0.01)
     else:
         return _end_leftovers(place, environ, as_json)
     _tell_to_end(place, holder, pid)
     if not _await_release(place, pid, deadline):
-        text = f"the pool (pid {pid}) has not ended within {STOP_DEADLINE_S:.0f} s"
-        _say(as_json, {"stopped": False, "pid": pid}, text)
-        return 1
+        text = (
+            f"the pool (pid {pid}) has not ended within {STOP_DEADLINE_S:.0f} s; its log says what "
+            f"it waits for: agent-pool tail; kill -KILL {pid} ends it and all of its agents"
+        )
+        return fail(as_json, FAILED, "not_stopped", text, stopped=False, pid=pid)
     text = f"stopped the pool of {place.root} (pid {pid})"
     _say(as_json, {"stopped": True, "pid": pid, "root": place.root}, text)
     return 0
@@ -88,8 +92,10 @@ def _end_leftovers(place: Place, environ: Mapping[str, str], as_json: bool) -> i
         "folders_removed": [path for path in paths if path not in left.paths],
         "folders_left": left.paths,
     }
+    if left:
+        return fail(as_json, FAILED, "not_stopped", text, **facts)
     _say(as_json, facts, text)
-    return 1 if left else 0
+    return DONE
 
 
 def _tell_to_end(place: Place, holder: dict[str, Any], pid: int) -> None:
@@ -126,45 +132,43 @@ def _holds(place: Place, pid: int) -> bool:
     return (place.holder() or {}).get("pid") == pid
 
 
-def status(place: Place, as_json: bool) -> int:
-    """Say how the pool does: 0 well, 3 none runs, 1 it does not answer, or agents are down."""
+def status(place: Place, as_json: bool, starts_s: float = START_S) -> int:
+    """Say how the pool does; returns the exit status, see `HEALTH` of `_manual`.
+
+    `starts_s`: seconds that a pool that is starting may take to be there.
+    """
     facts: dict[str, Any] = {"running": place.holder() is not None, "root": place.root}
     facts |= {"state_folder": place.folder, "log": place.log}
-    if not facts["running"]:
-        _say(as_json, facts, f"no pool of {place.root} runs; the next client starts one")
-        return 3
     try:
-        answer, result = _ask(place, "list")
-    except (OSError, ValueError, ClientError) as error:
-        _say(as_json, facts | {"error": str(error)}, _shown(f"the pool does not answer: {error}"))
-        return 1
+        answer, result = _ask(place, "list", starts_s)
+    except CommandError as failure:
+        # What is asked for is how it does, so that is no error, but the answer.
+        facts |= {"error": str(failure), "code": failure.code, **failure.facts}
+        _say(as_json, facts, _shown(str(failure)))
+        return failure.status
     facts |= {name: answer.get(name) for name in ("name", "pid", "version", "http")}
     if result.get("isError"):
-        facts["problem"] = result["content"][0]["text"]
+        facts["problem"] = facts["error"] = result["content"][0]["text"]
+        facts["code"] = (result.get("_meta") or {}).get("code")
         _say(as_json, facts, _shown(f"pool {facts['pid']} is degraded: {facts['problem']}"))
-        return 1
+        return FAILED
     facts |= result["structuredContent"]
     facts["down"] = [agent["name"] for agent in facts["agents"] if agent["state"] == "down"]
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     _say(as_json, facts, _table(facts, colour))
-    return 1 if facts["down"] else 0
+    return FAILED if facts["down"] else DONE
 
 
 def tree(place: Place, as_json: bool) -> int:
-    """Print the supervision tree; 0 where a pool runs, 3 where none does, 1 where it is silent."""
-    if place.holder() is None:
-        _say(as_json, {"running": False, "root": place.root}, f"no pool of {place.root} runs")
-        return 3
-    try:
-        _, result = _ask(place, "tree")
-    except (OSError, ValueError, ClientError) as error:
-        facts = {"running": True, "root": place.root, "error": str(error)}
-        _say(as_json, facts, _shown(f"the pool does not answer: {error}"))
-        return 1
+    """Print the supervision tree; 0 where that can be.
+
+    Raises:
+        CommandError: it cannot.
+    """
+    _, result = _ask(place, "tree")
     if result.get("isError"):
-        text = result["content"][0]["text"]
-        _say(as_json, {"running": True, "root": place.root, "error": text}, _shown(text))
-        return 1
+        code = (result.get("_meta") or {}).get("code", "internal_error")
+        raise CommandError(FAILED, code, _shown(result["content"][0]["text"]), running=True)
     record = result["structuredContent"]
     _say(as_json, record, _shown("\n".join(_branches(record["tree"]))))
     return 0
@@ -200,17 +204,25 @@ def _facts_of(row: dict[str, Any]) -> str:
     return f"  {', '.join(facts)}{error}" if facts else ""
 
 
-def _ask(place: Place, tool: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _ask(
+    place: Place, tool: str, starts_s: float = START_S
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The pool's answer to hello, and to a call of a tool without arguments.
 
     Raises:
-        OSError, ValueError, ClientError: it does not answer, or not as a pool does.
+        CommandError: none runs, it does not answer, or not as a pool does.
     """
+    if place.holder() is None:
+        raise CommandError(NO_POOL, "no_pool", none_runs(place), running=False, root=place.root)
     try:
-        with looking(place, ANSWER_DEADLINE_S) as (answer, client):
+        with looking(place, ANSWER_DEADLINE_S, starts_s) as (answer, client):
             return answer, client.call(tool)
-    except FileNotFoundError:
-        raise OSError("it is starting, or about to end: ask again in a moment") from None
+    except NotYetError as late:
+        facts = {"running": True, "root": place.root, "state": late.state, "pid": late.pid}
+        raise CommandError(UNFINISHED, late.code, str(late), **facts) from None
+    except (OSError, ValueError, ClientError) as error:
+        text = f"the pool does not answer: {error}; agent-pool stop ends it"
+        raise CommandError(FAILED, "pool_silent", text, running=True, root=place.root) from None
 
 
 def _table(facts: dict[str, Any], colour: bool) -> str:

@@ -107,7 +107,8 @@ class Show:
 
     def _print(self, kind: str, text: str, code: str, plain: str) -> None:
         if self._as_json:
-            text = json.dumps({kind: plain})
+            wrong = {"error": plain, "code": "demo_failed"} if kind == "failed" else {}
+            text = json.dumps({kind: plain, **wrong})
         elif self._colour and code:
             text = f"\033[{code}m{text}\033[0m"
         print(text, flush=True)

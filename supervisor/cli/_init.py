@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from supervisor.cli._failure import fail
+from supervisor.cli._manual import FAILED
 from supervisor.place import built_in
 
 _HEAD = """\
@@ -94,11 +96,7 @@ def init(root: Path, as_json: bool, dry_run: bool, environ: Mapping[str, str]) -
     try:
         done = write_all(root, files, dry_run)
     except InitError as error:
-        if as_json:
-            print(json.dumps({"error": str(error)}))
-        else:
-            sys.stderr.write(f"agent-pool: {error}\n")
-        return 1
+        return fail(as_json, FAILED, "not_written", str(error))
     register = ["claude", "mcp", "add", "agent-pool", "--", *program(environ), "serve"]
     print(_json(done, register, dry_run) if as_json else _text(done, register, dry_run, environ))
     return 0

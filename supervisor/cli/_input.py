@@ -1,9 +1,11 @@
 """What a command is given to do: from its arguments, a file, or standard input."""
 
-import difflib
 import json
+import math
 import sys
 from typing import Any
+
+from supervisor.cli._usage import nearest
 
 TASKS_LIMIT = 100
 """Tasks that one call of the tool `invoke_many` takes."""
@@ -14,6 +16,16 @@ KEYS = (*REQUIRED, "timeout_s")
 """Of a line of `invoke-many`."""
 
 
+TASK_LIMIT = 10_000_000
+"""Bytes that the pool takes as one task's text."""
+
+SHAPE = '{"agent": "…", "task": "…"}'
+"""What a line of `invoke-many` is."""
+
+
+ALLOWED = f"each line is one object: {SHAPE}, and timeout_s if need be"
+
+
 class InputError(Exception):
     """It cannot be used; the message says what and where, and what is allowed."""
 
@@ -22,11 +34,17 @@ def read_task(given: str) -> str:
     """The text of a task: `given`, or standard input for `-`.
 
     Raises:
-        InputError: it is empty.
+        InputError: it is empty, or too long.
     """
     text = _read_stdin("the task") if given == "-" else given
     if not text.strip():
         raise InputError("the task is empty; give it as an argument, or on standard input")
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > TASK_LIMIT:
+        raise InputError(
+            f"the task has {size:,} bytes; allowed are {TASK_LIMIT:,}: put the material into a "
+            "file of the project, and name that in the task"
+        )
     return text
 
 
@@ -42,7 +60,7 @@ def read_tasks(path: str) -> list[dict[str, Any]]:
     lines = enumerate(text.split("\n"), 1)
     tasks = [_parsed(line, f"{name}, line {at}") for at, line in lines if line.strip()]
     if not tasks:
-        raise InputError(f'{name} has no tasks; a line is {{"agent": "…", "task": "…"}}')
+        raise InputError(f"{name} has no tasks; a line is {SHAPE}")
     if len(tasks) > TASKS_LIMIT:
         raise InputError(f"{name} has {len(tasks)} tasks; allowed are {TASKS_LIMIT}: split it")
     return tasks
@@ -51,24 +69,33 @@ def read_tasks(path: str) -> list[dict[str, Any]]:
 def _parsed(line: str, where: str) -> dict[str, Any]:
     try:
         task = json.loads(line)
+    except json.JSONDecodeError as error:
+        # Its own "line" is always the first.
+        why = f"{error.msg[:1].lower()}{error.msg[1:]}"
+        raise InputError(f"{where}, column {error.colno}: no JSON: {why}; {ALLOWED}") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: no JSON: {error}") from None
+        raise InputError(f"{where}: no JSON: {error}; {ALLOWED}") from None
     if not isinstance(task, dict):
-        raise InputError(f'{where}: no object; a line is {{"agent": "…", "task": "…"}}')
+        raise InputError(f"{where}: {_kind(task)}; {ALLOWED}")
     for key in task:
         if key not in KEYS:
-            near = difflib.get_close_matches(key, KEYS, n=1)
-            hint = f'; did you mean "{near[0]}"?' if near else ""
+            hint = nearest(key, KEYS)
             raise InputError(f'{where}: unknown key "{key}"{hint} (allowed: {", ".join(KEYS)})')
     for key in REQUIRED:
         value = task.get(key)
         if not isinstance(value, str) or not value.strip():
-            raise InputError(f'{where}: "{key}" must be a text that is not empty')
+            what = "must be a text that is not empty" if key in task else "is missing"
+            raise InputError(f'{where}: "{key}" {what}; {ALLOWED}')
     limit = task.get("timeout_s")
     is_number = isinstance(limit, int | float) and not isinstance(limit, bool)
-    if limit is not None and not (is_number and limit > 0):
+    if limit is not None and not (is_number and 0 < limit < math.inf):
         raise InputError(f'{where}: "timeout_s" must be a number of seconds above 0')
     return task
+
+
+def _kind(value: object) -> str:
+    kinds = {list: "a list", str: "a text", type(None): "null", bool: "true or false"}
+    return f"{kinds.get(type(value), 'a number')}, and no object"
 
 
 def _read_file(path: str) -> str:

@@ -79,6 +79,13 @@ def sign_lock(fd: int, root: str, reaper: int | None) -> None:
     os.pwrite(fd, json.dumps(holder).encode(), 0)
 
 
+def sign_ending(lock: str) -> None:
+    """Add to the lock file of this pool that it is about to end: who cannot reach it is told so."""
+    with suppress(OSError), open(lock, "r+b", buffering=0) as file:
+        signed = json.loads(file.read())
+        os.pwrite(file.fileno(), json.dumps({**signed, "ending": True}).encode(), 0)
+
+
 def wake_reaper(holder: dict[str, Any]) -> None:
     """Have the reaper of the pool that holds the lock go on, in case it is suspended."""
     pid, reaper = holder.get("pid"), holder.get("reaper")

@@ -14,7 +14,7 @@ from typing import Any, Self
 import psutil
 
 from supervisor.cli._client import ClientError, LineClient
-from supervisor.cli._session import looking
+from supervisor.cli._session import START_S, NotYetError, looking, none_runs
 from supervisor.place import Place
 
 ANSWER_S = 3.0
@@ -89,8 +89,10 @@ def _tree(top: int, children: dict[int, list[int]]) -> Iterable[int]:
 class Looker:
     """Looks again and again, over one session as long as the pool is the same."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, starts_s: float = START_S) -> None:
+        """`starts_s`: seconds that a pool that is starting may take to be there."""
         self._place = place
+        self._starts_s = starts_s
         self._session = ExitStack()
         self._joined: tuple[Facts, LineClient] | None = None
         self._cpu = CpuMeter()
@@ -106,20 +108,24 @@ class Looker:
     def look(self) -> Facts:
         """How the pool does now.
 
-        Always `running` and `root`. A pool that does not answer: `error`. One that is degraded:
-        `problem`. Else `pid`, `version`, `warnings`, `cost_usd` of the last day (None where that
-        cannot be told), and `agents`: the rows of the tool `list`, each with `cpu_percent`,
-        `cost_usd`, and `tasks`: the rows of the tool `tasks` that run.
+        Always `running` and `root`. Where it cannot be told: `error` and `code`; of a pool that
+        is starting or ending also `state`, of one that is degraded `problem`. Else `pid`,
+        `version`, `warnings`, `cost_usd` of the last day (None where that cannot be told), and
+        `agents`: the rows of the tool `list`, each with `cpu_percent`, `cost_usd`, and `tasks`:
+        the rows of the tool `tasks` that run.
         """
         facts: Facts = {"running": self._place.holder() is not None, "root": self._place.root}
         if not facts["running"]:
             self._leave()
-            return facts
+            return facts | {"error": none_runs(self._place), "code": "no_pool"}
         try:
             return facts | self._ask()
+        except NotYetError as late:
+            return facts | {"error": str(late), "code": late.code, "state": late.state}
         except (OSError, ValueError, ClientError) as error:
             self._leave()
-            return facts | {"error": f"the pool does not answer: {error}"}
+            said = f"the pool does not answer: {error}; agent-pool stop ends it"
+            return facts | {"error": said, "code": "pool_silent"}
 
     def _leave(self) -> None:
         self._session.close()
@@ -128,12 +134,15 @@ class Looker:
 
     def _ask(self) -> Facts:
         if self._joined is None:
-            self._joined = self._session.enter_context(looking(self._place, ANSWER_S))
+            self._joined = self._session.enter_context(
+                looking(self._place, ANSWER_S, self._starts_s)
+            )
         answer, client = self._joined
         facts = {name: answer.get(name) for name in ("pid", "version")}
         listed = client.call("list")
         if listed.get("isError"):
-            return facts | {"problem": listed["content"][0]["text"]}
+            said, meta = listed["content"][0]["text"], listed.get("_meta") or {}
+            return facts | {"problem": said, "error": said, "code": meta.get("code")}
         record = listed["structuredContent"]
         running = _rows(client, "tasks", state="running", limit=TASKS) or []
         costs = self._costs_of_a_day(client)

@@ -6,10 +6,12 @@ The processes are those that `ps` calls strays.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import trio
 
 from supervisor.cli._leftovers import Leftovers, claimed, end_leftovers, find_leftovers
+from supervisor.cli._manual import DONE, FAILED
 from supervisor.cli._ps import Row, Survey, table
 from supervisor.place import TAG
 from supervisor.process import find_marked, kill_until_gone
@@ -39,11 +41,14 @@ def reap(
     paths = [path for what in found.values() for path in what.paths]
     if as_json:
         strays = [asdict(row) for row in rows]
-        facts = {"dry_run": dry_run, "strays": strays, "left": sorted(left.pids)}
-        print(json.dumps(facts | {"folders": paths, "folders_left": left.paths}))
+        facts: dict[str, Any] = {"dry_run": dry_run, "strays": strays, "left": sorted(left.pids)}
+        facts |= {"folders": paths, "folders_left": left.paths}
+        if left:
+            facts |= {"error": f"these would not go: {_names(left)}", "code": "strays_left"}
+        print(json.dumps(facts))
     else:
         print(_told(rows, paths, left, dry_run))
-    return 1 if left else 0
+    return FAILED if left else DONE
 
 
 async def _end(instances: list[str], folders: list[str], environ: Mapping[str, str]) -> Leftovers:
@@ -72,6 +77,9 @@ def _told(rows: list[Row], paths: list[str], left: Leftovers, dry_run: bool) -> 
     if paths:
         lines += [f"{would}removed: {len(paths)} folders of pools that are gone", *paths]
     if left:
-        stay = [*map(str, sorted(left.pids)), *left.paths]
-        lines.append(f"these would not go: {', '.join(stay)}")
+        lines.append(f"these would not go: {_names(left)}")
     return "\n".join(lines)
+
+
+def _names(left: Leftovers) -> str:
+    return ", ".join([*map(str, sorted(left.pids)), *left.paths])

@@ -16,6 +16,7 @@ from supervisor import __version__, guardian, reaper
 from supervisor.agents import Folders
 from supervisor.cli._http import NoHttp, open_http
 from supervisor.cli._leftovers import end_cgroup, end_leftovers
+from supervisor.cli._lock import sign_ending
 from supervisor.cli._start import Ways
 from supervisor.frontend import FrontEnd, claim_stdio, close, listen
 from supervisor.logs import OnLine, Rotation, Transcripts, adjust_log, open_log
@@ -46,8 +47,6 @@ def serve(place: Place, environ: Mapping[str, str], cwd: str, ways: Ways) -> int
     _raise_descriptor_limit()
     _restore_quit()
     stdio = claim_stdio() if ways.stdio else None
-    if not ways.linger:
-        _say(f"pool of {place.root}; log: {place.log}; Ctrl-C ends it")
     # Who is told to stop from here on does so in order, if a moment later.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     for number in STOPPING:
@@ -59,6 +58,8 @@ def serve(place: Place, environ: Mapping[str, str], cwd: str, ways: Ways) -> int
     except NoHttp as error:
         _say(str(error))
         return 1
+    if not ways.linger:
+        _say(f"pool of {place.root}; log: {place.log}; Ctrl-C ends it")
     return trio.run(program.main)
 
 
@@ -307,6 +308,8 @@ class _Program:
             await self._front_end.changed.wait()
 
     def _end(self, why: str) -> None:
+        if not self._why:
+            sign_ending(self._place.lock)
         self._why = self._why or why
         self._front_end.ending = True  # at once: nobody is to be let into an ending pool
         self._stop.set()

@@ -5,6 +5,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TextIO
 
 DIM = "2"
@@ -101,6 +102,16 @@ def _padded(text: str, width: int) -> str:
 def mebibytes(size: int | None) -> str:
     """So many bytes, as a cell of a table."""
     return f"{size / 2**20:.0f} MiB" if size else "-"
+
+
+def dollars(cost_usd: float | None) -> str:
+    """So much money, as a cell of a table; nothing spent, and nothing known, is a dash."""
+    return f"${cost_usd:.4f}" if cost_usd else "-"
+
+
+def local_time(at: datetime) -> str:
+    """A time as people here read it."""
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def seconds(span_s: float | None) -> str:

@@ -6,17 +6,21 @@ the next.
 
 import argparse
 import contextlib
-import difflib
 import json
 import re
 import select
 import sys
 import time
+from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from supervisor.cli._failure import CommandError
+from supervisor.cli._manual import FAILED, STARTERS
 from supervisor.cli._screen import colours, painted, visible
-from supervisor.place import Place
+from supervisor.cli._usage import nearest
+from supervisor.place import Place, built_in
 
 if TYPE_CHECKING:
     from supervisor.logs import Choice, LogLine
@@ -40,12 +44,15 @@ def _holds(line: "LogLine", wanted: "re.Pattern[str]") -> bool:
     return wanted.search(pretty(line, False)) is not None
 
 
-def tail(place: Place, arguments: argparse.Namespace) -> int:
+def tail(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Show the end of the log, and with `--follow` what is added, until Ctrl-C.
 
-    Returns the exit status: 1 where there is no log, or it cannot be read.
+    `environ` says where agents are defined: of one that is not, nothing will ever be told.
+
+    Returns the exit status.
 
     Raises:
+        CommandError: there is no log, it cannot be read, or there is no such agent.
         BrokenPipeError: nobody reads what is printed.
     """
     # Here, since this module is also imported for every other command's `--help`.
@@ -56,12 +63,16 @@ def tail(place: Place, arguments: argparse.Namespace) -> int:
     try:
         with Tail(place.log, follow) as log:
             if not log.exists:
-                _say(f"no pool of {place.root} has written a log yet ({place.log})")
+                said = f"no pool of {place.root} has written a log yet ({place.log})"
                 if not follow:
-                    return 1
-            for line in choice.read(log):
+                    raise CommandError(FAILED, "no_log", f"{said}; {STARTERS}")
+                _say(f"{said}; waiting for it, Ctrl-C ends")
+            shown = 0
+            for shown, line in enumerate(choice.read(log), 1):  # noqa: B007
                 out.write(line)
             out.flush()
+            if not shown:
+                _tell_why_none(place, arguments, environ)
             while follow:
                 out.wait(POLL_S)
                 for line in log.more():
@@ -71,9 +82,38 @@ def tail(place: Place, arguments: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        _say(f"the log cannot be read: {error.filename or place.log}: {error.strerror}")
-        return 1
+        said = f"the log cannot be read: {error.filename or place.log}: {error.strerror}"
+        raise CommandError(FAILED, "log_unreadable", said) from None
     return 0
+
+
+def _tell_why_none(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    """No line is as it was wanted.
+
+    Raises:
+        CommandError: the agent does not exist, and nothing is to be waited for.
+    """
+    wrong = _unknown(arguments.agent, place.root, environ)
+    if wrong is not None and not arguments.follow:
+        raise CommandError(FAILED, "unknown_agent", wrong)
+    if wrong is not None:
+        _say(wrong)
+    elif sys.stderr.isatty() and not arguments.follow:
+        _say(f"no line of {place.log} is like that")
+
+
+def _unknown(agent: str | None, root: str, environ: Mapping[str, str]) -> str | None:
+    """That there is no such agent, and who there is; None: there is."""
+    if agent is None:
+        return None
+    from supervisor.agents import Catalogue, Folders
+
+    home = Path(environ.get("HOME") or Path.home())
+    folders = Folders.resolve(Path(root), environ, home, Path(built_in()))
+    names = sorted({one.name for one in Catalogue(folders).all()})
+    if agent in names:
+        return None
+    return f'there is no agent "{agent}"{nearest(agent, names)} (there are: {", ".join(names)})'
 
 
 def _choice(arguments: argparse.Namespace) -> "Choice":
@@ -176,8 +216,7 @@ def level(text: str) -> str:
     word = text.lower()
     if word in LEVELS:
         return word
-    near = difflib.get_close_matches(word, LEVELS, n=1)
-    hint = f'; did you mean "{near[0]}"?' if near else ""
+    hint = nearest(word, LEVELS)
     raise argparse.ArgumentTypeError(f'"{text}" is no level{hint} (allowed: {", ".join(LEVELS)})')
 
 

@@ -13,11 +13,13 @@ from typing import Any
 
 from supervisor.cli._full_screen import FullScreen
 from supervisor.cli._look import Facts, Looker
+from supervisor.cli._manual import FAILED, NO_POOL, UNFINISHED
 from supervisor.cli._screen import (
     DIM,
     colours,
     columns,
     cut,
+    dollars,
     mebibytes,
     painted,
     rewrites,
@@ -25,6 +27,7 @@ from supervisor.cli._screen import (
     table,
     visible,
 )
+from supervisor.cli._session import START_S
 from supervisor.place import Place
 
 REFRESH_S = 1.0
@@ -55,11 +58,11 @@ def top(place: Place, once: bool, as_json: bool) -> int:
     """Show how the pool does until q is pressed; returns 0.
 
     With `once`, with `as_json`, and where stdout is no terminal that can be drawn on, only what is
-    so now; then the status is that of `status`: 0 well, 3 none runs, 1 it does not answer, is
-    degraded, or agents are down.
+    so now; then the status is that of `status`.
     """
-    with Looker(place) as looker:
-        if not (once or as_json) and rewrites(sys.stdout):
+    live = not (once or as_json) and rewrites(sys.stdout)
+    with Looker(place, 0.0 if live else START_S) as looker:
+        if live:
             return _watch(looker)
         facts = looker.look()
     if as_json:
@@ -105,9 +108,9 @@ def _fitting(lines: list[str], height: int) -> list[str]:
 def status_of(facts: Facts) -> int:
     """The exit status that `status` has for such a pool."""
     if not facts["running"]:
-        return 3
+        return NO_POOL
     if "agents" not in facts:
-        return 1
+        return UNFINISHED if "state" in facts else FAILED
     return int(any(agent["state"] == "down" for agent in facts["agents"]))
 
 
@@ -120,9 +123,7 @@ def page(facts: Facts, width: int | None, colour: bool) -> list[str]:
         colour: lines may be coloured.
     """
     now = time.strftime("%H:%M:%S")
-    if not facts["running"]:
-        return [cut(f"{now}  no pool of {visible(facts['root'])} runs", width)]
-    if "error" in facts:
+    if "error" in facts and "problem" not in facts:
         return [cut(visible(f"{now}  {facts['error']}"), width)]
     pool = f"{now}  pool {facts['pid']} (version {facts['version']}) of {facts['root']}"
     if "problem" in facts:
@@ -150,7 +151,7 @@ def _summary(agents: list[Facts], cost_usd: float | None) -> str:
     cpu = sum(agent["cpu_percent"] or 0 for agent in agents)
     waiting = sum(_waiting(agent) for agent in agents)
     running = sum(len(agent["tasks"]) for agent in agents)
-    cost = "" if cost_usd is None else f"; ${cost_usd:.4f} in 24 hours"
+    cost = f"; {dollars(cost_usd)} in 24 hours" if cost_usd else ""
     return (
         f"agents: {states or 'none'}; tasks: {running} run, {waiting} wait; "
         f"CPU {cpu:.0f}%, memory {mebibytes(memory)}{cost}"
@@ -170,7 +171,6 @@ def _rows_of(agent: Facts) -> Iterator[tuple[str, tuple[str, ...]]]:
     workers = agent["workers"]
     only = workers[0] if len(workers) == 1 else None
     task = by_worker.get(only["task_id"]) if only else None
-    cost = agent["cost_usd"]
     yield (
         agent["state"],
         (
@@ -183,7 +183,7 @@ def _rows_of(agent: Facts) -> Iterator[tuple[str, tuple[str, ...]]]:
             str(agent["tasks_failed"]),
             str(agent["restarts"]),
             str(agent["queue_length"]),
-            "-" if cost is None else f"${cost:.4f}",
+            dollars(agent["cost_usd"]),
             *_task_cells(task),
         ),
     )

@@ -2,10 +2,11 @@
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from supervisor.cli._failure import fail
+from supervisor.cli._manual import FAILED
 from supervisor.place import TAG
 from supervisor.pool.trust import TrustError, distrust, trust_file, trusted_roots
 from supervisor.pool.trust import trust as trust_root
@@ -30,26 +31,20 @@ def trust(
             _say(as_json, {"roots": roots}, "\n".join(roots) or "no project is trusted")
             return 0
         if environ.get(TAG):
-            return _fail(f"an agent of a pool may not decide whom to trust ({TAG} is set)")
+            text = f"an agent of a pool may not decide whom to trust ({TAG} is set)"
+            return fail(as_json, FAILED, "inside_agent", text)
         if removed:
             changed, state = distrust(real, environ), "no longer trusted"
-        elif not os.path.isdir(real):
-            return _fail(f"there is no folder {real}; name a project's root")
         else:
             changed, state = trust_root(real, environ), "trusted"
     except TrustError as error:
-        return _fail(str(error))
+        return fail(as_json, FAILED, "trust_unreadable", str(error))
     text = f"{real} is {state}" + ("" if changed else ", as before")
     text += f" ({trust_file(environ)})"
     if changed:
         text += "\na pool that runs there keeps its settings until agent-pool stop"
     _say(as_json, {"root": real, "trusted": not removed, "changed": changed}, text)
     return 0
-
-
-def _fail(message: str) -> int:
-    sys.stderr.write(f"agent-pool: {message}\n")
-    return 1
 
 
 def _say(as_json: bool, facts: dict[str, object], text: str) -> None:

@@ -13,7 +13,8 @@ import mcp_types
 from pydantic import BaseModel
 
 from supervisor.pool import Pool, PoolError, Task, TaskError, TaskResult, digest, part, parts
-from supervisor.pool.permission import rule_for
+from supervisor.pool.denials import told_denials
+from supervisor.pool.outcome import SHELL_ADVICE
 
 
 def error_result(
@@ -21,6 +22,8 @@ def error_result(
 ) -> mcp_types.CallToolResult:
     """A failed call, for the model as text and for programs in `_meta`."""
     record = {**(meta or {}), "code": error.code, **error.data}
+    if record.pop(SHELL_ADVICE, None) is not None:
+        record["at_shell"] = error.at_shell
     return mcp_types.CallToolResult(
         content=[mcp_types.TextContent(text=clean(str(error)))],
         is_error=True,
@@ -129,36 +132,14 @@ def _gone(task: Task) -> TaskError:
 
 
 def _refusals(pool: Pool, task: Task, result: TaskResult) -> str:
-    """A last line that names the refused uses of tools, and the setting that would allow them."""
+    """Last lines that name the refused uses of tools, and what would allow them."""
     if not result.denials:
         return ""
     try:
-        where = str(pool.define(task.agent).source)
+        agent = pool.define(task.agent)
     except PoolError:
-        where = "its definition"
-    ruled = [one for one in result.denials if not one.reason]
-    asked = [one for one in result.denials if one.reason]
-    text = ""
-    if ruled:
-        tools = ", ".join(dict.fromkeys(one.tool for one in ruled))
-        uses = "; ".join(_use(one.tool, one.detail) for one in ruled)
-        text += (
-            f"\n\n[agent-pool] Refused for lack of permission: {uses}. "
-            f"To allow it, list {tools} under `tools:` in {where}, or only rules, such as "
-            "Bash(git log:*)."
-        )
-    if asked:
-        rules = ", ".join(dict.fromkeys(rule_for(one.tool) for one in asked))
-        uses = "; ".join(f"{_use(one.tool, one.detail)}: {one.reason}" for one in asked)
-        text += (
-            f"\n\n[agent-pool] Refused: {uses}. To allow such uses unasked, list a rule under "
-            f"`tools:` in {where}, such as {rules}, or choose another permission_mode."
-        )
-    return text
-
-
-def _use(tool: str, detail: str) -> str:
-    return f"{tool} ({detail})" if detail else tool
+        agent = None
+    return "".join(f"\n\n[agent-pool] {line}" for line in told_denials(result.denials, agent))
 
 
 def clean(text: str) -> str:

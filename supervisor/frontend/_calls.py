@@ -56,6 +56,7 @@ from supervisor.frontend._records import (
 )
 from supervisor.ledger import Durations, Stats, TaskFilter
 from supervisor.pool import Desk, Pool, PoolError, Task, TaskError, TaskResult
+from supervisor.pool.outcome import SHELL_ADVICE
 
 Context = ServerRequestContext[Any, Any]
 Answer = mcp_types.CallToolResult
@@ -90,7 +91,8 @@ async def invoke(pool: Pool, arguments: InvokeArguments, context: Context) -> An
     if task.outcome is not None:
         await pool.recorded(task)
     else:
-        return prose_result(_runs_on(pool, task), {"task_id": task.id, "agent": task.agent})
+        meta = {"task_id": task.id, "agent": task.agent, "at_shell": _runs_on_at_shell(pool, task)}
+        return prose_result(_runs_on(pool, task), meta)
     return task_result(pool, task)
 
 
@@ -219,7 +221,7 @@ async def result(pool: Pool, arguments: ResultArguments, context: Context) -> An
             "task_running",
             f"the task {task.id} has no outcome yet; {task.agent}: {_progress.doing(pool, task)}.",
             "Wait for it with the tool wait.",
-            times,
+            {**times, SHELL_ADVICE: f"agent-pool wait {task.id} waits for it."},
         )
         return error_result(error, {"task_id": task.id, "agent": task.agent})
     await pool.recorded(task)
@@ -240,13 +242,27 @@ async def tasks(pool: Pool, arguments: TasksArguments, context: Context) -> Answ
     """The newest tasks."""
     wanted = TaskFilter(agent=arguments.agent, state=arguments.state)
     found = await pool.tasks(wanted, arguments.limit)
+    if not found:
+        check_defined(pool, arguments.agent)
     return record_result(TasksRecord(tasks=[task_row(task) for task in found]))
+
+
+def check_defined(pool: Pool, agent: str | None) -> None:
+    """Refuse the name of an agent of whom nothing is known: it is misspelt.
+
+    Raises:
+        PoolError: `unknown_agent`.
+    """
+    if agent is not None and agent not in pool.agent_names:
+        pool.define(agent)
 
 
 async def stats(pool: Pool, arguments: StatsArguments, context: Context) -> Answer:
     """Tokens, costs, outcomes and durations."""
     since = time.time() - arguments.days * 86_400
     found = await pool.stats(arguments.by, since, arguments.agent)
+    if not found:
+        check_defined(pool, arguments.agent)
     return record_result(StatsRecord(since=_utc(since), stats=[_stats_row(one) for one in found]))
 
 
@@ -328,6 +344,13 @@ def _runs_on(pool: Pool, task: Task) -> str:
         f"[agent-pool] The task goes on in the background under the id {task.id} "
         f"({task.agent}: {_progress.doing(pool, task)}). Wait for it with wait, then ask for its "
         "result."
+    )
+
+
+def _runs_on_at_shell(pool: Pool, task: Task) -> str:
+    return (
+        f"The task goes on in the background ({task.agent}: {_progress.doing(pool, task)}). "
+        f"agent-pool wait {task.id} waits for it, agent-pool result {task.id} prints its answer."
     )
 
 

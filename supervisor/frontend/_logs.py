@@ -9,7 +9,7 @@ import trio
 
 from supervisor.frontend._answers import clean, prose_result
 from supervisor.frontend._arguments import LogsArguments
-from supervisor.frontend._calls import Context
+from supervisor.frontend._calls import Context, check_defined
 from supervisor.logs import Choice, LogLine, Tail, parse_time
 from supervisor.pool import Pool, PoolError, TaskError
 
@@ -30,6 +30,8 @@ async def logs(pool: Pool, arguments: LogsArguments, context: Context) -> mcp_ty
         raise PoolError(TaskError("invalid_arguments", f"since: {error}.")) from None
     wanted = Choice(arguments.agent, arguments.level, since, arguments.lines)
     found = await last_lines(pool, wanted)
+    if not found:
+        check_defined(pool, arguments.agent)
     return prose_result(in_words(found), {"lines": [_record(line) for line in found]})
 
 

@@ -16,7 +16,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError, NoBackChannelError
 
 from supervisor.pool import Decision, Desk, Wish
-from supervisor.pool.permission import Answer, Show, nobody
+from supervisor.pool.permission import DENIED, Answer, Show, nobody
 
 Context = ServerRequestContext[Any, Any]
 
@@ -43,7 +43,6 @@ RETURNED = "the call that could have been asked has returned"
 GONE = "the client that could have been asked has gone"
 """Why nobody can be asked any more."""
 
-DENIED = "the user was asked, and denied it"
 DISMISSED = "the question was dismissed without an answer"
 UNCLEAR = "the question was answered with none of its choices"
 
@@ -57,7 +56,10 @@ def _why_not(context: Context) -> str | None:
     declared = context.session.client_capabilities
     form = None if declared is None else declared.elicitation
     if form is None or (form.form is None and form.url is not None):
-        return "the client that called shows no questions (it has not declared elicitation)"
+        return (
+            "the client that called shows no questions (Claude Code's window does, and agent-pool "
+            "invoke at a terminal)"
+        )
     if not context.session.can_send_request:
         version = context.session.protocol_version
         return f"no question reaches the client that called (MCP {version})"

@@ -167,6 +167,7 @@ class FrontEnd:
 
     async def _session(self, number: int, reader: LineReader, stream: trio.abc.Stream) -> None:
         writer = LineWriter(stream, lambda message: self._written(number, message))
+        reader.on_malformed = writer.refuse
         async with trio.open_nursery() as nursery:
             nursery.start_soon(writer.abandon_when_cancelled)
             options = self._server.create_initialization_options()

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
@@ -50,6 +50,8 @@ class LineReader(_Borrowed):
         on_message: Callable[[mcp_types.JSONRPCMessage], None] = lambda _: None,
     ) -> None:
         """The session learns of a message, or that the client has gone, after these were called."""
+        self.on_malformed: Callable[[bytes], Awaitable[None]] | None = None
+        """Takes a line that is no message; None: the session gets the error."""
         self._stream = stream
         self._on_end = on_end
         self._on_message = on_message
@@ -71,7 +73,10 @@ class LineReader(_Borrowed):
             try:
                 message = _message(line)
             except ValueError as error:
-                return error
+                if self.on_malformed is None:
+                    return error
+                await self.on_malformed(line)
+                continue
             self._on_message(message)
             return SessionMessage(message)
 
@@ -155,6 +160,15 @@ class LineWriter(_Borrowed):
     async def send(self, item: SessionMessage, /) -> None:
         """Write one message, after those that are being written."""
         line = item.message.model_dump_json(by_alias=True, exclude_unset=True) + "\n"
+        await self._write_line(line, item.message)
+
+    async def refuse(self, line: bytes) -> None:
+        """Answer a line that is no message: the session, which never sees it, would say nothing."""
+        answer = _refusal(line)
+        if answer is not None:
+            await self._write_line(json.dumps(answer) + "\n", None)
+
+    async def _write_line(self, line: str, message: mcp_types.JSONRPCMessage | None) -> None:
         async with self._turn:
             if self._torn or self._gone:
                 return
@@ -165,4 +179,25 @@ class LineWriter(_Borrowed):
             ):
                 await self._stream.send_all(line.encode("utf-8", "surrogatepass"))
                 self._torn = False
-                self._on_written(item.message)
+                if message is not None:
+                    self._on_written(message)
+
+
+def _refusal(line: bytes) -> dict[str, object] | None:
+    """JSON-RPC's answer to what is no message; None: what was to be an answer gets none."""
+    try:
+        given = json.loads(line)
+    except (ValueError, RecursionError):
+        return _error(mcp_types.PARSE_ERROR, "a line that is no JSON", None)
+    found = given if isinstance(given, dict) else {}
+    if "method" not in found and ("result" in found or "error" in found):
+        return None
+    number = found.get("id")
+    known = isinstance(number, str | int) and not isinstance(number, bool)
+    why = "a line that is no JSON-RPC 2.0 request, notification or response"
+    return _error(mcp_types.INVALID_REQUEST, why, number if known else None)
+
+
+def _error(code: int, what: str, number: object) -> dict[str, object]:
+    error = {"code": code, "message": f"agent-pool: there came {what}; one message a line"}
+    return {"jsonrpc": "2.0", "id": number, "error": error}

@@ -139,7 +139,7 @@ class HttpServer:
         """Where it listens."""
         self._front_end = front_end
         self._listener = listener
-        self._token = f"Bearer {token}".encode()
+        self._token = token.encode()
         self._names = {name.lower() for name in (*LOOPBACK_NAMES, self.address.name, *names)}
         self._idle_timeout_s = idle_timeout_s
         self._sessions: WeakValueDictionary[bytes, Client] = WeakValueDictionary()
@@ -185,8 +185,11 @@ class HttpServer:
             return 403, f"pages of {origin!r} may not use this server"
         if scope["path"] != PATH:
             return 404, f"there is nothing but {PATH}"
-        given = _header(scope, b"authorization").encode("latin-1")
-        if not hmac.compare_digest(given, self._token):
+        given = _header(scope, b"authorization")
+        scheme, _, token = given.partition(" ")
+        # The name of a scheme is case-insensitive (RFC 9110, 11.1).
+        is_bearer = scheme.lower() == "bearer"
+        if not hmac.compare_digest(token.strip().encode("latin-1"), self._token) or not is_bearer:
             return 401, (
                 ("this is not the token of this pool" if given else "a header is needed")
                 + ": Authorization: Bearer <token>; agent-pool status says which file holds it"

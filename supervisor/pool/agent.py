@@ -13,7 +13,7 @@ from typing import Literal
 import trio
 
 from supervisor.pool.launch import Capabilities
-from supervisor.pool.outcome import PoolError, Task, TaskError
+from supervisor.pool.outcome import SHELL_ADVICE, PoolError, Task, TaskError
 from supervisor.pool.queue import TaskQueue
 from supervisor.process import Process
 
@@ -329,6 +329,8 @@ class Agent:
             {
                 "down_for_s": round(now - self.down.since, 1),
                 "started_again_in_s": None if left_s is None else round(left_s, 1),
+                SHELL_ADVICE: "Mend what makes it fail, then start it again: agent-pool reset "
+                f"{self.defined_as}; agent-pool tail --agent {self.defined_as} has its stderr.",
             },
         )
 

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from typing import Literal
 
 from supervisor.ledger import TaskFilter
-from supervisor.pool.outcome import Task, TaskError, TaskResult
+from supervisor.pool.outcome import SHELL_ADVICE, Task, TaskError, TaskResult
 
 WaitMode = Literal["any", "all"]
 
@@ -62,6 +62,7 @@ def unknown_task_error(task_id: str) -> TaskError:
         "unknown_task",
         f'there is no task "{shown}".',
         "Its id is what submit and the progress of invoke give; the tool tasks lists them.",
+        {SHELL_ADVICE: "agent-pool tasks lists those that there are."},
     )
 
 

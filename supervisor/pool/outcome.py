@@ -22,6 +22,9 @@ TaskState = Literal["queued", "running", "ended"]
 
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
+SHELL_ADVICE = "shell_advice"
+"""In `TaskError.data`: what to do for somebody at a shell, where `advice` is about tools."""
+
 WAITS = "waiting in the queue"
 """What happens with a task that waits for its turn."""
 
@@ -58,8 +61,17 @@ class TaskError:
     """Figures and texts that belong to it."""
 
     def __str__(self) -> str:
+        return self._with(self.advice)
+
+    @property
+    def at_shell(self) -> str | None:
+        """The same for somebody at a shell; None: it does not differ."""
+        advice = self.data.get(SHELL_ADVICE)
+        return None if advice is None else self._with(str(advice))
+
+    def _with(self, advice: str) -> str:
         end = "" if self.message.endswith((".", "!", "?")) else "."
-        return f"{self.code}: {self.message}{end} {self.advice}".rstrip()
+        return f"{self.code}: {self.message}{end} {advice}".rstrip()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ from supervisor.protocol import Denial, QuestionWithdrawn, ToolQuestion
 IN_BACKGROUND = "the task runs in the background"
 """Why nobody can be asked about a task that no call waits for."""
 
+DENIED = "the user was asked, and denied it"
+"""Why a use is refused that a person has denied."""
+
 Answer = Literal["once", "task", "deny"]
 """Allowed this time; allowed each time in this task; denied."""
 

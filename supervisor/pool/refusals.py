@@ -2,7 +2,7 @@
 
 from supervisor.agents import BrokenAgent, BrokenDefinition, UnknownAgent
 from supervisor.pool.config import ConfigError
-from supervisor.pool.outcome import PoolError, Task, TaskError
+from supervisor.pool.outcome import SHELL_ADVICE, PoolError, Task, TaskError
 
 TASK_LIMIT = 10_000_000
 """Bytes of a task's text; the API takes no more than 32 MB of a whole request."""
@@ -53,7 +53,10 @@ def spent_error(agent: str | None, spent: float, limit: float) -> TaskError:
 def stopping_error() -> TaskError:
     """`pool_stopping`."""
     return TaskError(
-        "pool_stopping", "the pool is being stopped.", "The next connection starts a new one."
+        "pool_stopping",
+        "the pool is being stopped.",
+        "The next connection starts a new one.",
+        {SHELL_ADVICE: "The next agent-pool invoke, list or run starts a new one."},
     )
 
 
@@ -65,7 +68,11 @@ def deadline_error(task: Task) -> TaskError:
         f"the task was not done within {task.timeout_s:g} s: it waited {times['waited_s']:.1f} s "
         f"and ran {times['ran_s']:.1f} s; at the end the agent was: {task.doing.value}.",
         "Give it more time (timeout_s), or a smaller task.",
-        times,
+        {
+            **times,
+            SHELL_ADVICE: "Give it more time (--timeout; timeout_s in a line of invoke-many), or "
+            "a smaller task.",
+        },
     )
 
 
@@ -77,7 +84,11 @@ def unknown_error(unknown: UnknownAgent) -> TaskError:
         "unknown_agent",
         f'there is no agent "{_shortened(unknown.name)}".{near}',
         f"Agents are the files <name>.md in: {folders}. The tool list shows them.",
-        {"suggestions": list(unknown.suggestions)},
+        {
+            "suggestions": list(unknown.suggestions),
+            SHELL_ADVICE: f"Agents are the files <name>.md in: {folders}. agent-pool list shows "
+            "them.",
+        },
     )
 
 
@@ -88,7 +99,10 @@ def removed_error(name: str) -> TaskError:
         f'there is no agent "{name}" any more: its file was removed. Its last tasks, which were '
         "accepted before, are still served.",
         "Put its file back, or choose another agent; the tool list shows them.",
-        {"suggestions": []},
+        {
+            "suggestions": [],
+            SHELL_ADVICE: "Put its file back, or choose another agent; agent-pool list shows them.",
+        },
     )
 
 

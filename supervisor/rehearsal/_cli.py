@@ -16,9 +16,6 @@ usage: agent-pool rehearsal [--rehearse MODE[,MODE...]] [any flags of the Claude
 The rehearsal agent: a stand-in for the Claude CLI 2.1.197 in stream-json mode (stdin and stdout),
 without network. It answers each task by the directives in its text; without any, `echo: <text>`.
 Directives are carried out in order, and the parts of an answer are joined by a newline.
-
-example:
-  CLAUDE_CLI='agent-pool rehearsal' agent-pool run
 """
 DIFFERENCES: Final = """\
 Deliberately different from the real CLI 2.1.197:
@@ -37,6 +34,19 @@ Deliberately different from the real CLI 2.1.197:
     --replay-user-messages, --include-partial-messages, --system-prompt-file, MCP, settings,
     agents, and every output format but stream-json. Token counts and prices are invented.
 """
+
+
+STATUSES: Final = """\
+example:
+  CLAUDE_CLI='agent-pool rehearsal' agent-pool run
+
+exit status:
+  0    its input has ended
+  1    it was asked to fail, or refuses as the CLI does; [[crash RC]]: RC
+  2    wrong usage
+  130  Ctrl-C
+"""
+"""The end of its help, as of every command's."""
 
 
 def main(argv: list[str]) -> int:
@@ -90,6 +100,7 @@ def _help() -> str:
         + _table(MISBEHAVIOUR, "[[{}]]"),
         "Modes of the whole process:\n" + _table(_flags.MODES, "--rehearse {}", "="),
         DIFFERENCES,
+        STATUSES,
     ]
     return "\n".join(sections)
 

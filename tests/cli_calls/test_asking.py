@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from supervisor.cli._asking import CHOICES, PROMPT
+from supervisor.cli._asking import CHOICES, HINT, PROMPT
 from supervisor.frontend import _questions
 from tests.cli_calls.conftest import Run, Terminal
 from tests.client import Project
@@ -20,7 +20,7 @@ def test_what_can_be_typed_is_what_can_be_answered() -> None:
     assert list(CHOICES.values()) == list(_questions.CHOICES)
 
 
-@pytest.mark.parametrize("typed", ["o", "O", " o "])
+@pytest.mark.parametrize("typed", ["o", "O", " o ", "yes"])
 def test_what_is_allowed_at_the_terminal_is_done(
     terminal: Start, project: Project, typed: str
 ) -> None:
@@ -42,14 +42,17 @@ def test_consult_asks_as_invoke_does(terminal: Start) -> None:
     assert shown.end() == (0, 'ask: allowed {"file_path": "/x"}\n')
 
 
-def test_what_is_denied_at_the_terminal_is_not_done(terminal: Start, project: Project) -> None:
+@pytest.mark.parametrize("typed", ["d", "n", "No", "deny"])
+def test_what_is_denied_at_the_terminal_is_not_done(
+    terminal: Start, project: Project, typed: str
+) -> None:
     shown = terminal("invoke", "asker", "[[bash touch denied]]", typing=True)
     shown.read_until(PROMPT)
-    shown.type("d")
+    shown.type(typed)
     status, out = shown.end()
 
     assert status == 0
-    assert "the user was asked, and denied it" in out
+    assert out.rstrip().endswith("the user was asked, and denied it.")
     assert not (project.folder / "denied").exists()
 
 
@@ -62,11 +65,11 @@ def test_what_is_allowed_for_the_task_is_asked_once(terminal: Start) -> None:
     assert shown.seen.count(PROMPT) == 1
 
 
-def test_what_is_no_answer_is_asked_again(terminal: Start) -> None:
+def test_what_is_no_answer_is_asked_again_with_what_can_be_typed(terminal: Start) -> None:
     shown = terminal("invoke", "asker", "[[bash touch a]]", typing=True)
     shown.read_until(PROMPT)
     shown.type("what?")
-    shown.read_until(f"what?\r\n{PROMPT}")
+    shown.read_until(f"what?\r\n{HINT}\r\n{PROMPT}")
     shown.type("o")
 
     assert shown.end() == (0, DONE)

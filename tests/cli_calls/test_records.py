@@ -63,10 +63,7 @@ def test_logs_in_json_are_the_lines_of_the_log(run: Run) -> None:
 
 
 def test_a_time_that_is_none_is_a_wrong_usage(run: Run) -> None:
-    with pytest.raises(SystemExit) as ended:
-        run("logs", "--since", "yesterday")
-
-    assert ended.value.code == 2
+    assert run("logs", "--since", "yesterday").returncode == 2
 
 
 def test_warmup_goes_on_after_an_agent_that_cannot_be_started(run: Run) -> None:

@@ -1,10 +1,13 @@
 """`agent-pool reload`: what it prints, and its exit status."""
 
 import json
+import re
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
+from supervisor.cli import _calls
 from tests.cli_calls.conftest import Run, command
 from tests.client import Project
 
@@ -46,6 +49,28 @@ def test_what_is_wrong_is_told_on_stderr_with_status_2(
     assert done.returncode == 2
     assert f"{path.resolve()}:5: tools" in done.stderr
     assert run("invoke", agent, "[[say hi]]").stdout == "hi\n", "it goes on as it was"
+
+
+def test_what_was_read_before_is_told_in_local_time(project: Project, run: Run, agent: str) -> None:
+    project.write_agent(agent, "Do it otherwise.")
+    run("reload")
+    told = run("reload").stdout
+
+    assert re.match(rf"read already, at {datetime.now():%Y-%m-%d} \d\d:\d\d:\d\d: ", told)
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("agents.a: {} → not said", "agents.a: no longer set"),
+        ('agents.a.model: "x" → not said', 'agents.a.model: no longer set (was "x")'),
+        ('agents.a.model: not said → "x"', 'agents.a.model: now set to "x"'),
+        ('agents.a.model: "x" → "y"', 'agents.a.model: "x" → "y"'),
+        ("agent a: its processes are replaced", "agent a: its processes are replaced"),
+    ],
+)
+def test_a_change_is_told_in_words(told: str, shown: str) -> None:
+    assert _calls._change(told) == shown
 
 
 def test_in_json_it_is_one_object(project: Project, run: Run, agent: str) -> None:

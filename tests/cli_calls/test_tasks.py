@@ -1,7 +1,10 @@
 """Handing over tasks at a shell: what is printed where, and the exit status."""
 
 import json
+import re
 from pathlib import Path
+
+import pytest
 
 from supervisor.cli._input import TASKS_LIMIT
 from supervisor.frontend._arguments import MANY_LIMIT
@@ -118,6 +121,46 @@ def test_to_cancel_what_has_ended_says_how_it_ended(run: Run) -> None:
     task = json.loads(run("invoke", "coder", "x", "--json").stdout)["task_id"]
 
     assert run("cancel", task).stdout == f"{task} (coder): had ended before: result\n"
+
+
+@pytest.mark.parametrize("command", ["tasks", "stats", "logs"])
+def test_an_agent_that_there_is_not_is_named_with_the_nearest(run: Run, command: str) -> None:
+    done = run(command, "--agent", "codr")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert 'there is no agent "codr". Did you mean coder' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["invoke", "nobody", "x"], "agent-pool list shows them."),
+        (["wait", "t-0"], "agent-pool tasks lists those that there are."),
+        (["invoke", "busy", "[[hang]]", "--timeout", "0.1"], "(--timeout; timeout_s in a line of"),
+        (["invoke", "coder", "[[sleep 1]]", "--if-longer-than", "0.01"], "agent-pool wait t-"),
+    ],
+)
+def test_what_to_do_is_told_in_commands_and_options(
+    run: Run, words: list[str], advice: str
+) -> None:
+    said = run(*words).stderr
+
+    assert advice in said
+    assert not re.search(r"\btools?\b", said)
+
+
+def test_in_json_an_error_is_told_once_and_in_commands(run: Run) -> None:
+    record = json.loads(run("invoke", "nobody", "x", "--json").stdout)
+
+    assert record["error"].endswith("agent-pool list shows them.")
+    assert not {"at_shell", "shell_advice"} & set(record)
+
+
+def test_in_json_a_task_that_goes_on_is_one_object_and_nothing_else(run: Run) -> None:
+    done = run("invoke", "coder", "[[sleep 0.3]]", "--if-longer-than", "0.01", "--json")
+
+    assert (done.returncode, done.stderr) == (4, "")
+    assert json.loads(done.stdout)["result"] is None
 
 
 def test_an_unknown_task_is_status_1(run: Run) -> None:

@@ -239,8 +239,8 @@ def test_a_file_in_the_place_of_a_folder_is_a_clear_error(run: Run, root: Path) 
 def test_a_project_that_is_not_there_is_a_clear_error(run: Run, root: Path) -> None:
     status, _, said = run("--root", str(root / "nope"))
 
-    assert status == 1
-    assert f"there is no folder {root / 'nope'}" in said
+    assert status == 2
+    assert f'the project "{root / "nope"}" is not there' in said
 
 
 def test_a_full_disk_leaves_no_half_file(root: Path, tmp_path: Path) -> None:
@@ -262,8 +262,9 @@ def test_a_full_disk_leaves_no_half_file(root: Path, tmp_path: Path) -> None:
 def test_an_error_in_json_is_one_object_too(run: Run, root: Path) -> None:
     status, out, _ = run("--json", "--root", str(root / "nope"))
 
-    assert status == 1
-    assert "there is no folder" in json.loads(out)["error"]
+    record = json.loads(out)
+    assert (status, record["code"]) == (2, "usage")
+    assert "is not there" in record["error"]
 
 
 # which project

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from supervisor.cli._main import parser
+from supervisor.cli._parser import parser
 from supervisor.pool.config import AgentTable, ConfigFiles, HttpTable, PoolTable
 from supervisor.pool.trust import trust_file
 from tests.pool.config.conftest import SHIPPED, Files, files

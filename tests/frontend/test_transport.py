@@ -39,6 +39,45 @@ class Incoming:
             return [message async for message in self.reader]
 
 
+@pytest.mark.parametrize(
+    ("line", "code", "number"),
+    [
+        (b"nonsense", -32700, None),
+        (b"\xff", -32700, None),
+        (b"[" * 100_000, -32700, None),
+        (b"[]", -32600, None),
+        (b'{"jsonrpc": "2.0", "id": 7}', -32600, 7),
+        (b'{"jsonrpc": "2.0", "id": "a", "method": 1}', -32600, "a"),
+        (b'{"id": true, "method": "ping"}', -32600, None),
+    ],
+)
+async def test_a_line_that_is_no_message_is_answered_and_the_next_one_is_served(
+    line: bytes, code: int, number: object
+) -> None:
+    incoming = Incoming()
+    stream, client = memory_stream_one_way_pair()
+    incoming.reader.on_malformed = LineWriter(stream).refuse
+    await incoming.client.send_all(line + b"\n" + PING)
+    await incoming.client.aclose()
+
+    (served,) = await incoming.all()
+    answer = json.loads(await client.receive_some())
+    assert method(served) == "ping"
+    assert (answer["error"]["code"], answer["id"]) == (code, number)
+
+
+async def test_what_was_to_be_an_answer_gets_none() -> None:
+    incoming = Incoming()
+    stream, client = memory_stream_one_way_pair()
+    incoming.reader.on_malformed = LineWriter(stream).refuse
+    await incoming.client.send_all(b'{"jsonrpc": "2.0", "id": [], "error": 1}\n')
+    await incoming.client.aclose()
+    await incoming.all()
+    await stream.aclose()
+
+    assert await client.receive_some() == b""
+
+
 def method(message: SessionMessage | Exception) -> str:
     assert isinstance(message, SessionMessage)
     assert isinstance(message.message, mcp_types.JSONRPCRequest)

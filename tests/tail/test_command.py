@@ -80,7 +80,24 @@ def test_agent_shows_only_what_is_known_to_be_of_that_agent(log: Log, run: Run) 
 def test_an_agent_that_never_appears_is_no_error(log: Log, run: Run) -> None:
     log.event("e", agent="scout")
 
-    assert run("--agent", "nobody") == (0, [], "")
+    assert run("--agent", "debugger") == (0, [], "")
+
+
+def test_an_agent_that_there_is_not_is_status_1_with_those_that_there_are(
+    log: Log, run: Run
+) -> None:
+    log.event("e", agent="scout")
+    status, out, said = run("--agent", "debuger")
+
+    assert (status, out) == (1, [])
+    assert 'there is no agent "debuger"; did you mean "debugger"? (there are: ' in said
+
+
+def test_what_an_agent_has_done_that_there_is_no_longer_is_shown(log: Log, run: Run) -> None:
+    log.event("e", agent="scout")
+    status, out, said = run("--agent", "scout")
+
+    assert (status, len(out), said) == (0, 1, "")
 
 
 def test_level_shows_that_and_graver_ones(log: Log, run: Run) -> None:

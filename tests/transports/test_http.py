@@ -75,6 +75,11 @@ def test_with_a_wrong_token_nobody_comes_in(shared: Served, given: str) -> None:
     assert httpx2.post(shared.url, json=INITIALIZE, headers=headers).status_code == 401
 
 
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER"])
+def test_the_name_of_the_scheme_may_be_written_in_any_case(shared: Served, scheme: str) -> None:
+    assert shared.post(authorization=f"{scheme} {shared.token}").status_code == 200
+
+
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example:80", "localhost@evil.example", "", "10.0.0.1"]
 )

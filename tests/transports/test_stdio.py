@@ -138,6 +138,25 @@ async def test_nothing_but_mcp_is_on_stdout(project: Project) -> None:
         assert "degraded" in client.stderr
 
 
+async def test_a_line_that_is_no_json_is_answered_with_a_parse_error(
+    project: Project, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked"
+    asked.write_text("nonsense\n")
+    with asked.open() as stdin:
+        done = await trio.run_process(
+            COMMAND,
+            stdin=stdin,
+            capture_stdout=True,
+            stderr=subprocess.DEVNULL,
+            cwd=project.folder,
+            env=project.environment(),
+        )
+
+    answer = json.loads(done.stdout)
+    assert (answer["error"]["code"], answer["id"]) == (-32700, None)
+
+
 async def test_stdin_and_stdout_may_be_files(project: Project, tmp_path: Path) -> None:
     asked, said = tmp_path / "asked", tmp_path / "said"
     asked.write_text(json.dumps(INITIALIZE) + "\n")
