@@ -47,7 +47,7 @@ def test_what_is_wrong_is_told_on_stderr_with_status_2(
     done = run("reload")
 
     assert done.returncode == 2
-    assert f"{path.resolve()}:5: tools" in done.stderr
+    assert f"{path.resolve()}:4: tools" in done.stderr
     assert run("invoke", agent, "[[say hi]]").stdout == "hi\n", "it goes on as it was"
 
 

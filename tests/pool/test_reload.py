@@ -111,7 +111,7 @@ async def test_a_wrong_edit_leaves_its_agent_as_it_was_and_says_so(project: Proj
         await until(lambda: logged(project, "configuration_refused"), "it is refused")
 
         listed = (await client.call("list"))["structuredContent"]
-        assert f"{path.resolve()}:5: tools" in listed["refused"][0]
+        assert f"{path.resolve()}:4: tools" in listed["refused"][0]
         assert await say(client, "one", "[[system]]") == "You are ONE."
         assert (await client.agent("one"))["pid"] == pid
         messages = [n for n in client.notifications if n["method"] == "notifications/message"]
