@@ -6,6 +6,7 @@ in one folder. This module has a name that nobody else uses, so it can always sa
 """
 
 import os
+import signal
 import sys
 
 CLASH = """\
@@ -35,6 +36,9 @@ def clash() -> str | None:
 
 def main() -> int:
     """Run the command line; exit status 2 where another `supervisor` is in the way."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Until all is loaded, Ctrl-C has nothing to cancel, and a traceback to tell nobody.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     found = clash()
     if found is not None:
         sys.stderr.write(CLASH.format(found=found))

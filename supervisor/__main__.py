@@ -1,5 +1,6 @@
 """`python -m supervisor`: the relay at once, everything else through the command line."""
 
+import signal
 import sys
 
 
@@ -21,10 +22,18 @@ def main(argv: list[str] | None = None) -> int:
     if arguments[:1] == ["rehearsal"]:
         from supervisor.rehearsal._cli import main as rehearsal
 
+        _hear_ctrl_c()
         return rehearsal(arguments[1:])
     from supervisor.cli import main as command
 
+    _hear_ctrl_c()
     return command(arguments)
+
+
+def _hear_ctrl_c() -> None:
+    """From here on it is an exception; `agent_pool` had it end the program without a word."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 if __name__ == "__main__":

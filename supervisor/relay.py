@@ -78,8 +78,10 @@ def refuse(message: str) -> int:
         if isinstance(request, dict) and "id" in request:
             error = {"code": -32000, "message": f"agent-pool: {message}"}
             answer = {"jsonrpc": "2.0", "id": request["id"], "error": error}
-            sys.stdout.write(json.dumps(answer) + "\n")
-            sys.stdout.flush()
+            try:
+                _write_all(1, json.dumps(answer).encode() + b"\n")
+            except OSError:
+                return 1  # the client has gone, too
             break
     return 1
 

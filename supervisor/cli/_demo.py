@@ -65,6 +65,9 @@ def demo(as_json: bool) -> int:
             show.failed(str(error))
             _stop(Path(folder), environ)
             return 1
+        except KeyboardInterrupt:
+            _stop(Path(folder), environ)
+            raise
     show.done()
     return 0
 

@@ -81,7 +81,7 @@ def sign_lock(fd: int, root: str, reaper: int | None) -> None:
 
 def sign_ending(lock: str) -> None:
     """Add to the lock file of this pool that it is about to end: who cannot reach it is told so."""
-    with suppress(OSError), open(lock, "r+b", buffering=0) as file:
+    with suppress(OSError, ValueError), open(lock, "r+b", buffering=0) as file:
         signed = json.loads(file.read())
         os.pwrite(file.fileno(), json.dumps({**signed, "ending": True}).encode(), 0)
 

@@ -29,6 +29,8 @@ WORKS_IN_PROJECT = (
 
 def main(argv: list[str]) -> int:
     """Run one command; returns its exit status, as `_manual` has it of that command."""
+    if argv[:1] == ["help"]:  # as many other programs have it
+        argv = [*argv[1:2], "--help"]
     as_json = "--json" in argv
     try:
         return _dispatch(parser().parse_args(argv))

@@ -6,7 +6,7 @@ Who could allow it depends: on the CLI's rules, which the agent's file can exten
 from collections.abc import Iterator, Sequence
 
 from supervisor.agents import AgentDefinition
-from supervisor.pool.permission import DENIED, rule_for
+from supervisor.pool.permission import DENIED, IN_BACKGROUND, rule_for
 from supervisor.protocol import Denial
 
 
@@ -33,7 +33,7 @@ def _advice(agent: AgentDefinition | None, ruled: list[Denial]) -> str:
     if not missing:
         return (
             f"{', '.join(tools)} is listed in {_where(agent)} already, so something else forbids "
-            "it: the permission mode (plan), disallowedTools, or a rule in Claude Code's settings."
+            "it: the permission mode, or a rule of that file or of Claude Code's settings."
         )
     return (
         f"To allow it, list {', '.join(missing)} under `tools:` in {_where(agent)}, or only rules, "
@@ -47,7 +47,9 @@ def _advice_if_asked(agent: AgentDefinition | None, asked: list[Denial]) -> str:
     if not unanswered:
         return ""
     rules = ", ".join(dict.fromkeys(rule_for(one.tool) for one in unanswered))
+    waits = any(IN_BACKGROUND in one.reason for one in unanswered)
     return (
+        f"{' A task that invoke waits for is asked about.' if waits else ''}"
         f" To allow such uses unasked, list a rule under `tools:` in {_where(agent)}, such as "
         f"{rules}, or choose another permission_mode."
     )

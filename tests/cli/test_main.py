@@ -2,8 +2,13 @@
 
 import argparse
 import json
+import os
+import pty
 import re
 import shlex
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +87,20 @@ def test_an_example_is_a_command_that_is_understood(command: str) -> None:
     for line in MANUAL[command].examples:
         for words in re.findall(r"agent-pool (?!rehearsal')([a-z][^|>&)]*)", line):
             parser().parse_args(shlex.split(words))
+
+
+@pytest.mark.parametrize("words", [[], ["invoke"]])
+def test_help_is_also_asked_for_as_a_command(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for asked in (["help", *words], [*words, "--help"]):
+        with pytest.raises(SystemExit) as ended:
+            main(asked)
+        said.append((ended.value.code, capsys.readouterr().out))
+
+    assert said[0] == said[1]
+    assert said[0][0] == 0
 
 
 def test_help_fits_a_narrow_terminal(run: Run) -> None:
@@ -242,3 +261,46 @@ def test_no_pool_is_started_inside_a_pool(run: Run, words: list[str]) -> None:
     assert "an agent of a pool may not" in line
     assert "AGENT_POOL_TAG is set" in line
     assert "hand the work back to the caller" in line
+
+
+def test_who_starts_serve_at_a_terminal_is_told_what_it_is_for_and_not_kept_waiting(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    master, terminal = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "agent_pool", "serve"],
+        cwd=tmp_path,
+        env={"PATH": os.defpath, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "file")},
+        stdin=terminal,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    os.close(master)
+    os.close(terminal)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "serve is for MCP clients" in done.stderr
+    assert "set XDG_STATE_HOME" in done.stderr
+
+
+def test_ctrl_c_while_it_is_loaded_is_no_traceback(tmp_path: Path) -> None:
+    """The module that is loaded first stands in for a slow disk."""
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "argparse.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
+    command = subprocess.Popen(
+        [sys.executable, "-P", "-m", "agent_pool", "status"],
+        env={"PATH": os.defpath, "HOME": str(tmp_path), "PYTHONPATH": str(slow)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert command.stdout is not None
+    assert command.stdout.readline() == "loading\n"
+    command.send_signal(signal.SIGINT)
+    _, said = command.communicate(timeout=60)
+
+    assert (command.returncode, said) == (-signal.SIGINT, "")

@@ -49,8 +49,8 @@ def test_to_trust_twice_changes_nothing_and_says_so(run: Run) -> None:
 def test_what_is_no_folder_cannot_be_trusted(run: Run) -> None:
     done = run("trust", "/nowhere")
 
-    assert (done.status, done.out) == (1, "")
-    assert "there is no folder /nowhere" in done.err
+    assert (done.status, done.out) == (2, "")
+    assert 'the project "/nowhere" is not there' in done.err
 
 
 def test_a_list_that_cannot_be_used_is_told(desk: Desk, run: Run) -> None:

@@ -207,8 +207,8 @@ async def test_where_pool_toml_asked_for_that_port_the_pool_lives_without_http(
 async def test_what_is_no_address_is_named_with_what_is_allowed(tmp_path: Path) -> None:
     done = await Project(tmp_path).run("run", "--http", "8765")
 
-    assert done.returncode == 1
-    assert '--http: "8765": allowed is an IP address' in done.stderr
+    assert done.returncode == 2
+    assert '--http: "8765" is no address (allowed: an IP address' in done.stderr
 
 
 def test_pool_toml_can_ask_for_it(serve: Serve, tmp_path: Path) -> None:
