@@ -67,6 +67,25 @@ def invoke(agent: str, task: str) -> str:
 class Claude(Session):
     """A running Claude Code; every wait for it is as long as the machine may be busy."""
 
+    _is_settled = False
+
+    def servers(self) -> list[dict[str, Any]]:
+        """What it knows of its MCP servers, once each has connected or failed."""
+
+        def look() -> tuple[list[dict[str, Any]]] | None:
+            found = self.ask("mcp_status")["response"]["mcpServers"]
+            return None if any(one["status"] == "pending" for one in found) else (found,)
+
+        (found,) = eventually(look, "the state of the servers")
+        return found
+
+    def give(self, text: str) -> str:
+        """Send a task, the first one when it has its tools: it waits only seconds by itself."""
+        if not self._is_settled:
+            self._is_settled = True
+            self.servers()
+        return super().give(text)
+
     def read_until(
         self, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = LIMIT_S
     ) -> dict[str, Any]:
@@ -102,8 +121,7 @@ class Stage:
             self.project.home,
             self.api.base_url,
             CLAUDE_CLI=shlex.join(self.cli),
-            # On a busy machine the wait of `alwaysLoad`, some seconds, may be too short.
-            MCP_CONNECTION_NONBLOCKING="0",
+            # On a busy machine the pool may take longer to start than Claude Code waits.
             MCP_TIMEOUT=str(int(LIMIT_S * 1000)),
         )
         own["PATH"] = f"{self.bin}:{own['PATH']}"
