@@ -10,6 +10,8 @@ from tests.claudecode.stage import BY_CONFIG, Claude, Stage
 from tests.realcli.fixtures import require
 from tests.realcli.install import VERSIONS
 
+pytestmark = pytest.mark.xdist_group("consultations")
+
 READERS = ("reader", "watcher")
 
 
