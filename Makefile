@@ -10,11 +10,9 @@ JOBS ?= 4
 demo: $(READY)
 	@$(BIN)/agent-pool demo
 
-# Most tests wait for processes most of the time: more of them at once than there are cores. Claude
-# Code waits two seconds for a server's tools, so with it they run one after the other.
+# Most tests wait for processes most of the time: more of them at once than there are cores.
 test: $(READY) lint types
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --ignore tests/claudecode
-	$(BIN)/python -m pytest tests/claudecode
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -30,7 +30,7 @@ import trio
 from tests.claudecode.stage import BY_CONFIG, Claude, Stage, eventually
 from tests.client import Project
 from tests.loopback import LoopbackAPI, Request
-from tests.loopback.answers import SIDE_ANSWER, Answer
+from tests.loopback.answers import SIDE_ANSWER, Answer, ToolUse
 from tests.loopback.cache import BYTES_PER_TOKEN, FRESH, OUTPUT, READ, WRITTEN, PromptCache, Tokens
 from tests.realcli.install import DEFAULT_VERSION, ensure
 
@@ -170,19 +170,17 @@ class Script:
             return Answer(SIDE_ANSWER)
         done = len(request.tool_results())
         if not is_orchestrators(request):
-            return Answer(reply(self.size)) if done else Answer(**_read(request))
+            return Answer(reply(self.size)) if done else Answer(uses=(_read(request),))
         return Answer("done") if done >= self.tasks else self._hand_out(done + 1)
 
     def _hand_out(self, number: int) -> Answer:
         task = TASK.format(number=number)
         if self.way.pool:
             form = {"reply": "full"} if self.way.full else {}
-            return Answer(
-                tool="mcp__agent-pool__invoke",
-                tool_input={"agent": "worker", "task": task, **form},
-            )
+            given = {"agent": "worker", "task": task, **form}
+            return Answer(uses=(("mcp__agent-pool__invoke", given),))
         wanted = {"description": "Review a module", "prompt": task, "subagent_type": "worker"}
-        return Answer(tool="Agent", tool_input={**wanted, "run_in_background": False})
+        return Answer(uses=(("Agent", {**wanted, "run_in_background": False}),))
 
 
 def is_orchestrators(request: Request) -> bool:
@@ -197,10 +195,10 @@ def reply(size: int) -> str:
     return "".join(f"{line}\n" for line in lines)[:size]
 
 
-def _read(request: Request) -> dict[str, Any]:
+def _read(request: Request) -> ToolUse:
     if "Read" not in request.tool_names():
         raise SystemExit(f"the agent has no tool Read, but {request.tool_names()}")
-    return {"tool": "Read", "tool_input": {"file_path": "notes.txt"}}
+    return "Read", {"file_path": "notes.txt"}
 
 
 def _row(script: Script, requests: Sequence[Request]) -> Row:
@@ -217,7 +215,7 @@ def _row(script: Script, requests: Sequence[Request]) -> Row:
             orchestrator += tokens
         else:
             agents += tokens
-            replies += 0 if answer.tool else answer.output_tokens
+            replies += 0 if answer.uses else answer.output_tokens
     last = [r for r in posts if r.is_task and is_orchestrators(r)][-1]
     agent_turns = sum(r.is_task and not is_orchestrators(r) for r in posts)
     if agent_turns != 2 * script.tasks:

@@ -26,6 +26,7 @@ from ._keys import HONOURED, NOT_HONOURED
 from ._name import canonical
 from ._records import AgentDefinition, BrokenAgent, BrokenDefinition, UnknownAgent
 from ._servers import McpServer
+from ._sub_agents import left_without_tools
 from ._tools import KNOWN_TOOLS, READ_AND_EDIT, meant_model, meant_tool
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "UnknownAgent",
     "canonical",
     "compose",
+    "left_without_tools",
     "meant_model",
     "meant_tool",
 ]

@@ -18,8 +18,7 @@ _DELEGATING = ("Agent", "Task", "*")
 
 def can_delegate(definition: AgentDefinition) -> bool:
     """Whether an agent has the tool that hands work to a sub-agent."""
-    listed = {tool.split("(", 1)[0] for tool in definition.tools or ()}
-    return bool(listed & {*_DELEGATING} - {*definition.disallowed_tools})
+    return bool(_names(definition.tools) & {*_DELEGATING} - {*definition.disallowed_tools})
 
 
 def sub_agents(definitions: Iterable[AgentDefinition]) -> str | None:
@@ -38,3 +37,36 @@ def _offered(one: AgentDefinition) -> dict[str, object]:
     }
     kept = {key: value for key, value in given.items() if value is not None}
     return {"description": one.description, "prompt": one.system_prompt, **kept}
+
+
+def left_without_tools(
+    definition: AgentDefinition, others: Iterable[AgentDefinition]
+) -> tuple[str, ...]:
+    """The agents that it may hand work to, and that would have no tool in its hands.
+
+    A sub-agent has those of its tools that the agent which calls it has, too. Without any, some
+    versions of the CLI run it all the same, 2.1.332 refuses it (measured).
+    """
+    own = _names(definition.tools) - {*definition.disallowed_tools}
+    if not can_delegate(definition) or "*" in own:
+        return ()
+    named = {one for tool in definition.tools or () for one in _sub_agents_named(tool)}
+    return tuple(
+        other.name
+        for other in others
+        if other.origin in ("user", "project")
+        and other.name != definition.name
+        and (not named or other.name in named)
+        and other.tools
+        and not _names(other.tools) & {*own, "*"}
+    )
+
+
+def _names(tools: Iterable[str] | None) -> set[str]:
+    return {tool.split("(", 1)[0] for tool in tools or ()}
+
+
+def _sub_agents_named(tool: str) -> list[str]:
+    """`Agent(one, two)` is the tool for these alone."""
+    name, _, inner = tool.removesuffix(")").partition("(")
+    return [one.strip() for one in inner.split(",")] if name in _DELEGATING and inner else []

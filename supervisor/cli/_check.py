@@ -4,13 +4,20 @@ import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from supervisor.agents import AgentDefinition, BrokenDefinition, Catalogue, Finding, Folders
+from supervisor.agents import (
+    AgentDefinition,
+    BrokenDefinition,
+    Catalogue,
+    Finding,
+    Folders,
+    left_without_tools,
+)
 from supervisor.cli._agent_cli import look_at_cli, look_at_login
 from supervisor.cli._report import Found, Report, missing_rights
 from supervisor.place import PlaceError, built_in, find_place
 from supervisor.pool.config import ConfigError, ConfigFiles, Loaded, Problem, task_timeout_s
 from supervisor.pool.config.problems import dotted
-from supervisor.pool.launch import CliFinder, ignored_mode, role
+from supervisor.pool.launch import CliFinder, Role, ignored_mode, role
 from supervisor.pool.startable import missing_folders
 from supervisor.pool.trust import TrustError, is_trusted, trusted_roots
 
@@ -97,8 +104,10 @@ class _Check:
         self._tell_findings(self._catalogue.unnamed_findings())
         self._tell(self._loaded.undefined({entry.name for entry in entries}))
         agents = [entry for entry in entries if isinstance(entry, AgentDefinition)]
-        for agent in agents:
-            self._check_mode(agent)
+        made = [self._role(agent) for agent in agents]
+        for one in made:
+            self._check_mode(one)
+            self._check_sub_agents(one, made)
         broken_ones = len(entries) - len(agents)
         self._report.note(f"{len(agents)} can be used, {broken_ones} cannot", "agents")
         return agents
@@ -108,15 +117,27 @@ class _Check:
             found = Found(one.severity, one.message, str(one.path), one.line, one.key)
             self._report.found.append(found)
 
-    def _check_mode(self, agent: AgentDefinition) -> None:
-        config = self._loaded.config
-        made = role(agent, config, self._root, is_trusted(self._root, self._environ))
+    def _role(self, agent: AgentDefinition) -> Role:
+        trusted = is_trusted(self._root, self._environ)
+        return role(agent, self._loaded.config, self._root, trusted)
+
+    def _check_mode(self, made: Role) -> None:
         if (refused := ignored_mode(made)) is not None:
-            self._report.warn(refused.removeprefix(f"{agent.source}: "), path=str(agent.source))
+            self._report.warn(refused.removeprefix(f"{made.source}: "), path=str(made.source))
         if made.mode == "bypassPermissions":
             self._report.note(
-                "runs without asking for any permission", dotted(("agents", agent.name))
+                "runs without asking for any permission", dotted(("agents", made.name))
             )
+
+    def _check_sub_agents(self, made: Role, agents: list[Role]) -> None:
+        if idle := left_without_tools(made, agents):
+            message = (
+                f"{made.name} may hand work to {', '.join(idle)}, without a tool: a sub-agent has "
+                "those of its tools that the agent which calls it has, too, and Claude Code may "
+                "refuse one that has none; list tools of theirs here, or have the pool's client "
+                "call them"
+            )
+            self._report.warn(message, "tools", str(made.source))
 
     # the CLI and the machine's part
 

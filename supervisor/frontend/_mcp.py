@@ -9,7 +9,6 @@ from typing import Any
 import mcp_types
 from mcp.server import Server
 from mcp.server.lowlevel.server import NotificationOptions
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from supervisor import __version__
 from supervisor.frontend import _completion, _prompts, _resources
@@ -74,6 +73,7 @@ class PoolServer(Server[Any]):
             "notifications/initialized", mcp_types.NotificationParams, notices.greet
         )
         self._pool = pool
+        self._notices = notices
         self._on_fault = on_fault
 
     def get_capabilities(
@@ -85,15 +85,12 @@ class PoolServer(Server[Any]):
         protocol_version: str | None = None,
     ) -> mcp_types.ServerCapabilities:
         """Those that hold over every transport; `notification_options` are always the same."""
-        found = super().get_capabilities(
+        return super().get_capabilities(
             NotificationOptions(tools_changed=True, resources_changed=True),
             experimental_capabilities,
             extensions,
             protocol_version=protocol_version,
         )
-        if protocol_version in MODERN_PROTOCOL_VERSIONS:
-            found.logging = None  # it is of one request there, and no request here has a log
-        return found
 
     async def _list_tools(
         self, context: Context, params: mcp_types.PaginatedRequestParams | None
@@ -107,7 +104,8 @@ class PoolServer(Server[Any]):
         # A tool that is not listed can be called: the list is for models, to whom each costs
         # tokens, and the command line has use for all.
         try:
-            return await call_tool(self._pool, params.name, params.arguments, context)
+            async with self._notices.logged(context):
+                return await call_tool(self._pool, params.name, params.arguments, context)
         except Exception as error:
             # A fault of the pool itself: the SDK would tell neither the client nor the log.
             self._on_fault(error)

@@ -6,16 +6,20 @@ it, by its own task: one that does not read keeps nobody waiting, and of what it
 it is told once.
 
 Up to 2025-11-25 a client subscribes to resources one by one and is told on its connection; from
-2026-07-28 on it asks for a stream (`subscriptions/listen`), which the SDK serves from the bus.
+2026-07-28 on it asks for a stream (`subscriptions/listen`), which the SDK serves from the bus, and
+for log messages with each request (`io.modelcontextprotocol/logLevel` in its `_meta`).
 """
 
+import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any, get_args
 
 import mcp_types
 import trio
-from mcp.server.connection import Connection
+from mcp import MCPDeprecationWarning
+from mcp.server.connection import Connection, allowed_log_levels
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
     ListenHandler,
@@ -26,6 +30,7 @@ from mcp.server.subscriptions import (
 )
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import event_to_notification
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from supervisor.frontend._answers import cleaned
 from supervisor.frontend._calls import Context
@@ -54,6 +59,7 @@ class Notices:
         self.listen = ListenHandler(self._bus)
         """Serves `subscriptions/listen`."""
         self._outboxes: dict[Connection, _Outbox] = {}
+        self._requests: set[_Outbox] = set()
         self._changed: dict[ServerEvent, None] = {}
         self._wake = trio.Event()
         self._nursery: trio.Nursery | None = None
@@ -78,7 +84,7 @@ class Notices:
     def take(self, event: PoolEvent) -> None:
         """Something has happened in the pool."""
         self.tell(map(ResourceUpdated, _touched(event)))
-        for outbox in self._outboxes.values():
+        for outbox in (*self._outboxes.values(), *self._requests):
             outbox.log(event)
 
     def tell(self, changed: Iterable[ServerEvent]) -> None:
@@ -87,6 +93,37 @@ class Notices:
         self._wake.set()
 
     # what clients ask for
+
+    @asynccontextmanager
+    async def logged(self, context: Context) -> AsyncIterator[None]:
+        """While it lasts, the request's own stream has the log messages that it asks for.
+
+        Only from 2026-07-28 on: before, they are of the connection. What has happened when it
+        ends is written before the request is answered.
+        """
+        version = context.protocol_version
+        levels = allowed_log_levels(version, context.meta)
+        if version not in MODERN_PROTOCOL_VERSIONS or not levels:
+            yield
+            return
+
+        async def write(method: str, params: dict[str, Any] | None) -> None:
+            assert params is not None
+            with warnings.catch_warnings():  # the protocol has it, and no other way to it
+                warnings.simplefilter("ignore", MCPDeprecationWarning)
+                sending = context.session.send_log_message(**params)
+            await sending
+
+        outbox = _Outbox(write, min(_RANKS[level] for level in levels))
+        self._requests.add(outbox)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(outbox.run)
+                yield
+                self._requests.discard(outbox)
+                outbox.finish()
+        finally:
+            self._requests.discard(outbox)
 
     async def greet(self, context: Context, params: mcp_types.NotificationParams) -> None:
         """A client has begun its session: from now on it is told of the lists that change."""
@@ -130,7 +167,7 @@ class Notices:
         connection = connection_of(context)
         outbox = self._outboxes.get(connection)
         if outbox is None:
-            outbox = self._outboxes[connection] = _Outbox(connection)
+            outbox = self._outboxes[connection] = _Outbox(connection.notify)
             unsubscribe = self._bus.subscribe(outbox.offer)
             connection.exit_stack.callback(self._forget, connection)
             connection.exit_stack.callback(unsubscribe)
@@ -143,14 +180,18 @@ class Notices:
 
 
 class _Outbox:
-    """What one client is to be told, up to 2025-11-25, until it is written."""
+    """What one client, or from 2026-07-28 on one request, is to be told until it is written."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(
+        self,
+        write: Callable[[str, dict[str, Any] | None], Awaitable[None]],
+        least: int | None = None,
+    ) -> None:
         self.uris: dict[str, str] = {}
         """The resources that it subscribed to: their one spelling, and its own."""
-        self.least: int | None = None
+        self.least = least
         """The level of what is sent to its log, as a rank; None: nothing is."""
-        self._connection = connection
+        self._write = write
         self._running = trio.CancelScope()
         self._is_closed = False
         self._changed: dict[ServerEvent, None] = {}
@@ -165,7 +206,12 @@ class _Outbox:
                 await self._wake.wait()
                 self._wake = trio.Event()
                 for method, params in self._due():
-                    await self._connection.notify(method, params)
+                    await self._write(method, params)
+
+    def finish(self) -> None:
+        """Nothing comes any more: `run` ends when all is written."""
+        self._is_closed = True
+        self._wake.set()
 
     def close(self) -> None:
         """The client has gone."""

@@ -14,6 +14,7 @@ import mcp_types
 import pydantic
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError, NoBackChannelError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from supervisor.pool import Decision, Desk, Wish
 from supervisor.pool.permission import DENIED, Answer, Show, nobody
@@ -43,6 +44,9 @@ RETURNED = "the call that could have been asked has returned"
 GONE = "the client that could have been asked has gone"
 """Why nobody can be asked any more."""
 
+OLDER_PROTOCOL = "Claude Code can be asked with MCP_PROTOCOL_NEGOTIATION=legacy in its environment"
+"""What lets Claude Code 2.1.332 speak a version of MCP in which a server can ask (measured)."""
+
 DISMISSED = "the question was dismissed without an answer"
 UNCLEAR = "the question was answered with none of its choices"
 
@@ -62,7 +66,8 @@ def _why_not(context: Context) -> str | None:
         )
     if not context.session.can_send_request:
         version = context.session.protocol_version
-        return f"no question reaches the client that called (MCP {version})"
+        way_out = f"; {OLDER_PROTOCOL}" if version in MODERN_PROTOCOL_VERSIONS else ""
+        return f"no question reaches the client that called (MCP {version}{way_out})"
     return None
 
 
@@ -112,10 +117,10 @@ def _decision(answer: mcp_types.ElicitResult) -> Decision:
 
 
 def question(wish: Wish) -> str:
-    """What a person reads."""
+    """What a person reads; the beginning matters: Claude Code shows three lines before it asks
+    to have the rest unfolded (measured, 2.1.332)."""
     tool = _visible(wish.tool)[:SHOWN_NAME]
-    lines = [f'The agent "{wish.agent}" asks for your permission (task {wish.task_id}).', ""]
-    lines.append(f"It wants to use the tool {tool}:")
+    lines = [f'May the agent "{wish.agent}" use the tool {tool}? (task {wish.task_id})']
     lines += _input_lines(wish)
     if wish.why:
         lines += ["", "Why it is asked:", *_barred(wish.why)]

@@ -47,6 +47,16 @@ def test_a_task_is_measured_beside_the_bare_pipe_and_many_at_once() -> None:
     assert found["memory"]["end_bytes"] > 0
 
 
+def test_delegation_through_the_plugin_loses_mixes_up_and_leaves_nothing(
+    real_cli: RealCLI,
+) -> None:
+    found = run("delegation")
+
+    assert found["wrong"] == []
+    assert min(found["rounds"].values()) >= 1
+    assert {one["program"] for one in found["memory"]} == {"pool", "relay"}
+
+
 @pytest.fixture(scope="module")
 def tokens(real_cli: RealCLI) -> dict[str, Any]:
     """Each way's row, with the real CLI."""

@@ -20,20 +20,25 @@ _numbers = itertools.count(1)
 CONFIG = '[pool]\nlinger = "10min"\nshutdown_grace = "250ms"\ndisconnect_grace = "{grace}"\n'
 
 
-def _open(base: Path, api: LoopbackAPI, cli: RealCLI, grace: str) -> Iterator[Stage]:
+def _open(
+    base: Path, api: LoopbackAPI, cli: RealCLI, grace: str, config: str = ""
+) -> Iterator[Stage]:
     project = Project(base)
     project.write_agent("worker", "You are the worker.", "tools: Bash")
-    project.write_config(CONFIG.format(grace=grace))
+    project.write_config(CONFIG.format(grace=grace) + config)
     try:
         yield Stage(project, api, cli.argv, base / "b")
     finally:
         trio.run(project.close)
 
 
-def opened(base: Path, cli: RealCLI) -> Iterator[Stage]:
-    """A pool for several tests; a task whose client has gone runs on for half a minute."""
+def opened(base: Path, cli: RealCLI, config: str = "") -> Iterator[Stage]:
+    """A pool for several tests; a task whose client has gone runs on for half a minute.
+
+    `config` goes on with its pool.toml.
+    """
     with LoopbackAPI() as api:
-        yield from _open(base, api, cli, "30s")
+        yield from _open(base, api, cli, "30s", config)
 
 
 @pytest.fixture(autouse=True)

@@ -42,6 +42,9 @@ BY_PLUGIN: Final = (
     "Agent,mcp__plugin_agent-pool_agent-pool",
 )
 
+INVOKE_BY_PLUGIN: Final = "mcp__plugin_agent-pool_agent-pool__invoke"
+"""`invoke`, as Claude Code calls it where the plugin brings it."""
+
 T = TypeVar("T")
 
 
@@ -64,8 +67,32 @@ def invoke(agent: str, task: str) -> str:
     return use("mcp__agent-pool__invoke", agent=agent, task=task)
 
 
+def native(sub_agent: str, prompt: str, tool: str = "Agent") -> str:
+    """A task whose model uses Claude Code's own tool for sub-agents, once called `Task`."""
+    return use(tool, description="a sub-agent", subagent_type=sub_agent, prompt=prompt)
+
+
 class Claude(Session):
     """A running Claude Code; every wait for it is as long as the machine may be busy."""
+
+    _is_settled = False
+
+    def servers(self) -> list[dict[str, Any]]:
+        """What it knows of its MCP servers, once each has connected or failed."""
+
+        def look() -> tuple[list[dict[str, Any]]] | None:
+            found = self.ask("mcp_status")["response"]["mcpServers"]
+            return None if any(one["status"] == "pending" for one in found) else (found,)
+
+        (found,) = eventually(look, "the state of the servers")
+        self._is_settled = True
+        return found
+
+    def give(self, text: str) -> str:
+        """Send a task, the first one when it has its tools: it waits only seconds by itself."""
+        if not self._is_settled:
+            self.servers()
+        return super().give(text)
 
     def read_until(
         self, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = LIMIT_S
@@ -102,18 +129,35 @@ class Stage:
             self.project.home,
             self.api.base_url,
             CLAUDE_CLI=shlex.join(self.cli),
-            # On a busy machine the wait of `alwaysLoad`, some seconds, may be too short.
-            MCP_CONNECTION_NONBLOCKING="0",
+            # On a busy machine the pool may take longer to start than Claude Code waits.
             MCP_TIMEOUT=str(int(LIMIT_S * 1000)),
         )
         own["PATH"] = f"{self.bin}:{own['PATH']}"
-        return self.project.environment(**own, **extra)
+        return self.project.environment(**{**own, **extra})
 
     def claude(self, *flags: str, **extra: str) -> "Claude":
         """A Claude Code that waits for tasks."""
         stderr = self.project.home / "stderr"
         argv = [*self.cli, *STREAM_JSON, *flags]
         return Claude(argv, self.environment(**extra), self.project.folder, stderr)
+
+    def plugin(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run `claude plugin …` to its end."""
+        return subprocess.run(
+            [*self.cli, "plugin", *arguments],
+            env=self.environment(),
+            cwd=self.project.folder,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+
+    def install_plugin(self) -> None:
+        """What a user does to have it."""
+        for words in (("marketplace", "add", str(ROOT)), ("install", "agent-pool@agent-pool")):
+            done = self.plugin(*words)
+            assert done.returncode == 0, done.stdout + done.stderr
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run an `agent-pool` command to its end."""
@@ -154,12 +198,6 @@ def init_of(session: Session) -> dict[str, Any]:
     lines = [json.loads(line.text) for line in session.lines if line.direction == "<<<"]
     found: dict[str, Any] = [line for line in lines if line.get("subtype") == "init"][-1]
     return found
-
-
-def pid_of(session: Session) -> int:
-    """The process of that Claude Code."""
-    pid: int = session.ask("initialize")["response"]["pid"]
-    return pid
 
 
 def lives(pid: int) -> bool:

@@ -5,16 +5,15 @@ import signal
 
 import pytest
 
-from tests.claudecode.stage import BY_CONFIG, Claude, Stage, eventually, invoke, lives, pid_of
+from tests.claudecode.stage import BY_CONFIG, Claude, Stage, eventually, invoke, lives
 from tests.client import LIMIT_S
 
 
 def in_mid_task(stage: Stage, claude: Claude, agent: str, task: str) -> int:
     """Give an agent a task by way of Claude Code, and wait until the model has it; the pid."""
-    pid = pid_of(claude)
     claude.give(invoke(agent, task))
     stage.await_request(task)
-    return pid
+    return claude.pid
 
 
 def end(claude: Claude, pid: int, number: signal.Signals) -> None:

@@ -26,7 +26,13 @@ reminders, what is only of use together with a denied tool, the pool's resources
 without which the newest does not read CLAUDE.md."""
 
 
-@pytest.fixture(scope="module", params=dict.fromkeys((DEFAULT_VERSION, VERSIONS[-1])))
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(one, marks=pytest.mark.xdist_group(f"leader {one}"))
+        for one in dict.fromkeys((DEFAULT_VERSION, VERSIONS[-1]))
+    ],
+)
 def stage(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:

@@ -10,10 +10,19 @@ from typing import Any
 import pytest
 
 from supervisor import __version__
-from tests.claudecode.stage import BY_PLUGIN, PLUGIN, ROOT, SERVER, Claude, Stage, init_of, use
-from tests.client import LIMIT_S
+from tests.claudecode.stage import (
+    BY_PLUGIN,
+    INVOKE_BY_PLUGIN,
+    PLUGIN,
+    ROOT,
+    SERVER,
+    Claude,
+    Stage,
+    init_of,
+    native,
+    use,
+)
 
-TOOL = "mcp__plugin_agent-pool_agent-pool__invoke"
 COMMANDS = {
     f"agent-pool:{name}" for name in ("delegate", "pool-failures", "pool-status", "review-change")
 }
@@ -38,24 +47,6 @@ def manifest() -> dict[str, Any]:
     return found
 
 
-def delegate(sub_agent: str, prompt: str) -> str:
-    """A task whose model uses Claude Code's own tool for sub-agents."""
-    return use("Agent", description="a sub-agent", subagent_type=sub_agent, prompt=prompt)
-
-
-def run_claude(stage: Stage, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run `claude plugin …` to its end."""
-    return subprocess.run(
-        [*stage.cli, "plugin", *arguments],
-        env=stage.environment(),
-        cwd=stage.project.folder,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-
-
 def test_the_plugin_has_the_version_of_the_package() -> None:
     assert manifest()["version"] == __version__
 
@@ -66,7 +57,7 @@ def test_the_plugin_starts_the_relay_and_has_claude_code_wait_for_it() -> None:
 
 @pytest.mark.parametrize("path", [PLUGIN, ROOT], ids=["plugin", "marketplace"])
 def test_claude_code_finds_it_strictly_valid(shared: Stage, path: Path) -> None:
-    done = run_claude(shared, "validate", "--strict", str(path))
+    done = shared.plugin("validate", "--strict", str(path))
 
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -82,7 +73,7 @@ def test_claude_code_loads_the_tools_the_commands_the_prompts_and_nothing_else(
     assert loaded["mcp_servers"] == [
         {"name": "plugin:agent-pool:agent-pool", "status": "connected"}
     ]
-    assert TOOL in loaded["tools"]
+    assert INVOKE_BY_PLUGIN in loaded["tools"]
     added = {kind: set(loaded[kind]) - set(without[kind]) for kind in ("slash_commands", "agents")}
     assert added == {"slash_commands": COMMANDS | PROMPTS, "agents": set()}
 
@@ -99,7 +90,7 @@ def test_pool_status_tells_the_model_how_the_agents_do(
 def test_delegate_shows_the_model_the_agents_and_lets_it_use_the_pool_unasked(
     shared: Stage, agent: str
 ) -> None:
-    order = use(TOOL, agent=agent, task="[[say delegated]]")
+    order = use(INVOKE_BY_PLUGIN, agent=agent, task="[[say delegated]]")
 
     with shared.claude("--plugin-dir", str(PLUGIN)) as asked:
         result = asked.task(f"/agent-pool:delegate {order}")["result"]
@@ -113,7 +104,7 @@ def test_delegate_shows_the_model_the_agents_and_lets_it_use_the_pool_unasked(
 def test_pool_failures_tells_the_model_which_tasks_failed_and_what_the_log_says(
     shared: Stage, claude: Claude, agent: str
 ) -> None:
-    claude.task(use(TOOL, agent=agent, task="[[bash kill -9 $PPID]]"))
+    claude.task(use(INVOKE_BY_PLUGIN, agent=agent, task="[[bash kill -9 $PPID]]"))
 
     result = claude.task("/agent-pool:pool-failures")["result"]
 
@@ -136,7 +127,7 @@ def test_review_change_tells_the_model_what_has_changed_and_lets_it_use_the_pool
     folder = stage.project.folder
     (folder / "changed.py").write_text("x = 1\n")
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
-    order = use(TOOL, agent="worker", task="[[say reviewed]]")
+    order = use(INVOKE_BY_PLUGIN, agent="worker", task="[[say reviewed]]")
 
     with stage.claude("--plugin-dir", str(PLUGIN)) as claude:
         result = claude.task(f"/agent-pool:review-change {order}")["result"]
@@ -150,19 +141,19 @@ def test_review_change_tells_the_model_what_has_changed_and_lets_it_use_the_pool
 def test_a_custom_sub_agent_is_denied_and_the_model_is_told_of_a_tool_that_it_has(
     shared: Stage, claude: Claude, agent: str
 ) -> None:
-    task = delegate(agent, f"never said to {agent}")
+    task = native(agent, f"never said to {agent}")
 
     claude.task(task)
 
     (reason,) = shared.seen(task)
     assert "the invoke tool of agent-pool" in reason
     assert f'agent "{agent}"' in reason
-    assert TOOL in shared.await_request(task).tool_names()
+    assert INVOKE_BY_PLUGIN in shared.await_request(task).tool_names()
     assert not any(r.last_user_text() == f"never said to {agent}" for r in shared.api.tasks)
 
 
 def test_a_built_in_sub_agent_passes(shared: Stage, claude: Claude) -> None:
-    task = delegate("general-purpose", "[[say built in]]")
+    task = native("general-purpose", "[[say built in]]")
 
     claude.task(task)
 
@@ -172,7 +163,7 @@ def test_a_built_in_sub_agent_passes(shared: Stage, claude: Claude) -> None:
 def test_a_custom_sub_agent_passes_where_the_hook_is_switched_off(
     shared: Stage, agent: str
 ) -> None:
-    task = delegate(agent, f"[[say as {agent}]]")
+    task = native(agent, f"[[say as {agent}]]")
 
     with shared.claude(*BY_PLUGIN, AGENT_POOL_HOOK="off") as claude:
         claude.task(task)
@@ -190,28 +181,9 @@ def test_a_custom_sub_agent_passes_where_the_hook_is_switched_off(
 )
 def test_a_custom_sub_agent_passes_where_agent_pool_does_not_work(stage: Stage, line: str) -> None:
     stage.write_command(line)
-    task = delegate("worker", "[[say native]]")
+    task = native("worker", "[[say native]]")
 
     with stage.claude(*BY_PLUGIN) as claude:
         claude.task(task)
 
     assert stage.seen(task)[0].startswith("native")
-
-
-def test_installed_from_the_marketplace_it_works_and_leaves_the_pools_own_agents_alone(
-    stage: Stage,
-) -> None:
-    # Installed, it is loaded by the agents of the pool as well; those cannot ask the pool, though
-    # they can find it: where the state folder is the user's usual one, as here.
-    usual = stage.project.home / ".local" / "state"
-    usual.parent.mkdir()
-    usual.symlink_to(stage.project.state)
-    stage.project.write_agent("leader", "You lead.", "tools: Agent")
-    order = delegate("worker", "[[say at work]]")
-    assert run_claude(stage, "marketplace", "add", str(ROOT)).returncode == 0
-    assert run_claude(stage, "install", "agent-pool@agent-pool").returncode == 0
-
-    with stage.claude("--allowedTools", TOOL, XDG_STATE_HOME=str(usual)) as claude:
-        result = claude.task(use(TOOL, agent="leader", task=order))["result"]
-
-    assert result.startswith("tool: tool: at work")

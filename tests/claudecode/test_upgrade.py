@@ -3,12 +3,12 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from supervisor import __version__
-from tests.claudecode.stage import BY_CONFIG, Claude, Stage, eventually, invoke
+from tests.claudecode.stage import BY_CONFIG, Stage, invoke
 
 BEFORE: Final = "0.0.9"
 
@@ -31,17 +31,6 @@ def upgrade(stage: Stage) -> None:
     stage.write_command(f'exec {shlex.quote(sys.executable)} -P -m agent_pool "$@"')
 
 
-def server_of(claude: Claude) -> dict[str, Any]:
-    """What Claude Code knows of the server, once it has connected or failed."""
-
-    def look() -> dict[str, Any]:
-        servers = claude.ask("mcp_status")["response"]["mcpServers"]
-        (found,) = [one for one in servers if one["name"] == "agent-pool"]
-        return found if found["status"] != "pending" else {}
-
-    return eventually(look, "the state of the server")
-
-
 def test_an_open_window_works_on_and_a_new_one_is_told_of_the_versions_and_the_way_out(
     outdated: Stage,
 ) -> None:
@@ -49,8 +38,7 @@ def test_an_open_window_works_on_and_a_new_one_is_told_of_the_versions_and_the_w
         open_one.task(invoke("worker", "[[say before]]"))
         upgrade(outdated)
         with outdated.claude(*BY_CONFIG) as new_one:
-            new_one.task("hello")
-            server = server_of(new_one)
+            (server,) = new_one.servers()
         result = open_one.task(invoke("worker", "[[say after]]"))
 
     assert server["status"] == "failed"

@@ -375,3 +375,30 @@ def test_names_that_are_no_utf_8_are_printed(desk: Desk, run: Run) -> None:
     odd.write_text("x")
 
     assert run("check").status in (0, 2)
+
+
+def test_an_agent_is_told_of_sub_agents_that_would_have_no_tool_in_its_hands(
+    desk: Desk, run: Run
+) -> None:
+    leader = desk.write_agent("leader", "tools: Agent, Read")
+    desk.write_agent("runner", "tools: Bash(make:*)")
+    desk.write_agent("scout", "tools: Read, Grep")
+
+    done = run("check")
+
+    (told,) = [line for line in done.lines if "hand work to" in line]
+    assert told.startswith(f"{leader}: tools: warning: leader may hand work to runner, ")
+
+
+@pytest.mark.parametrize(
+    "tools",
+    ["Read", "Agent, Bash", "Agent(scout), Read", '"*"', "Agent(runner), Bash(git log:*)"],
+)
+def test_an_agent_whose_sub_agents_have_what_they_need_is_told_nothing(
+    desk: Desk, run: Run, tools: str
+) -> None:
+    desk.write_agent("leader", f"tools: {tools}")
+    desk.write_agent("runner", "tools: Bash")
+    desk.write_agent("scout", "tools: Read, Bash")
+
+    assert "hand work to" not in run("check").out

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -328,3 +329,37 @@ async def test_what_a_user_has_to_mend_is_told_unasked(stage: Stage) -> None:
         message = await client.notice(LOG)
         assert message["level"] == "error"
         assert "pool.toml:3: linger: wrong" in str(message["data"])
+
+
+LEVEL = "io.modelcontextprotocol/logLevel"
+
+
+async def invoked(stage: Stage, version: str, **meta: str) -> list[dict[str, Any]]:
+    """The log messages that come while a task is carried out, before its answer."""
+    async with stage.raw(version) as client:
+        asked = {"agent": "coder", "task": "[[say done]]"}
+        await client.result("tools/call", name="invoke", arguments=asked, _meta=meta)
+        said = [one for one in client.notices if one["method"] == LOG]
+        return [one["params"]["data"] for one in said]
+
+
+async def test_a_request_of_the_newest_version_has_the_log_messages_that_it_asks_for(
+    stage: Stage,
+) -> None:
+    said = await invoked(stage, MODERN_VERSION, **{LEVEL: "info"})
+
+    assert [one["event"] for one in said if one["event"].startswith("task_")] == [
+        "task_started",
+        "task_ended",
+    ]
+
+
+async def test_what_is_below_the_level_of_the_request_is_not_sent(stage: Stage) -> None:
+    assert await invoked(stage, MODERN_VERSION, **{LEVEL: "error"}) == []
+
+
+@pytest.mark.parametrize("version", [HANDSHAKE_VERSIONS[-1], MODERN_VERSION])
+async def test_a_request_that_does_not_ask_has_no_log_messages(stage: Stage, version: str) -> None:
+    meta = {LEVEL: "info"} if version != MODERN_VERSION else {}
+
+    assert await invoked(stage, version, **meta) == []

@@ -99,7 +99,9 @@ async def test_a_client_that_shows_none_is_nobody_to_ask(tmp_path: Path, mode: M
 async def test_over_the_newest_protocol_there_is_nobody_to_ask(tmp_path: Path) -> None:
     person = Person(answer="allow once")
     async with connected(tmp_path, "auto", person) as client:
-        assert (await outcome(client)).startswith("deny: nobody to ask: ")
+        said = await outcome(client)
+    assert said.startswith("deny: nobody to ask: ")
+    assert "MCP_PROTOCOL_NEGOTIATION=legacy" in said
 
     assert person.asked == []
 

@@ -20,6 +20,8 @@ ERROR_TYPES: Final = {
 }
 SIDE_ANSWER: Final = '{"title": "A title"}'
 Event = tuple[str, dict[str, Any]]
+ToolUse = tuple[str, dict[str, Any]]
+"""A tool's name and its input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,8 @@ class Answer:
 
     text: str = ""
     """No text at all if empty."""
-    tool: str = ""
-    """The name of the tool that it uses after the text; none if empty."""
-    tool_input: dict[str, Any] | None = None
+    uses: tuple["ToolUse", ...] = ()
+    """The tools that it uses after the text, all in one message."""
     delay_s: float = 0.0
     """Seconds of silence before the first byte."""
     slow_s: float = 0.0
@@ -42,13 +43,13 @@ class Answer:
 
     @property
     def output_tokens(self) -> int:
-        """Bytes of the text and of the tool's input, divided by four."""
-        tool = json.dumps(self.tool_input) if self.tool else ""
-        return -(-len((self.text + tool).encode()) // 4)
+        """Bytes of the text and of the tools' inputs, divided by four."""
+        inputs = "".join(json.dumps(written) for _, written in self.uses)
+        return -(-len((self.text + inputs).encode()) // 4)
 
 
 def answer_to(request: Request) -> Answer:
-    """What the directives of the newest task text say, continued after its last tool result.
+    """What the directives of the newest task text say, continued after its last tool results.
 
     A side request is answered at once with a title, whatever the task it quotes may say.
 
@@ -61,18 +62,21 @@ def answer_to(request: Request) -> Answer:
     results = request.tool_results()
     parts: list[str] = []
     if results:
-        used, directives = _split_after_tool(directives, len(results))
-        parts = [f"{used}: {results[-1]}"]
+        used, count, directives = _split_after_tool(directives, len(results))
+        parts = [f"{used}: {result}" for result in results[-count:]]
     return _carry_out(directives, parts, request)
 
 
-def _split_after_tool(directives: list[Directive], count: int) -> tuple[str, list[Directive]]:
-    """The name of the `count`th tool directive, and those that follow it."""
+def _split_after_tool(
+    directives: list[Directive], results: int
+) -> tuple[str, int, list[Directive]]:
+    """The directive of the last of so many results, its number of uses, and what follows it."""
     for index, directive in enumerate(directives):
-        count -= directive.name in TOOLS
-        if count == 0:
-            return directive.name, directives[index + 1 :]
-    return "tool", []
+        uses = len(_uses(directive)) if directive.name in TOOLS else 0
+        if 0 < results <= uses:
+            return directive.name, uses, directives[index + 1 :]
+        results -= uses
+    return "tool", 1, []
 
 
 def _carry_out(directives: list[Directive], parts: list[str], request: Request) -> Answer:
@@ -99,8 +103,7 @@ def _carry_out(directives: list[Directive], parts: list[str], request: Request) 
             case "error":
                 return Answer(error_status=int(_number(directive)), delay_s=delay_s)
             case "bash" | "tool":
-                tool, tool_input = _tool(directive)
-                return Answer("\n".join(parts), tool, tool_input, delay_s, slow_s)
+                return Answer("\n".join(parts), _uses(directive), delay_s, slow_s)
     return Answer("\n".join(parts), delay_s=delay_s, slow_s=slow_s)
 
 
@@ -118,14 +121,20 @@ def _number(directive: Directive) -> float:
         ) from None
 
 
-def _tool(directive: Directive) -> tuple[str, dict[str, Any]]:
+def _uses(directive: Directive) -> tuple[ToolUse, ...]:
     if directive.name == "bash":
-        return "Bash", {"command": directive.argument, "description": "as the task says"}
-    name, _, written = directive.argument.partition(" ")
-    tool_input = json.loads(written or "{}")
-    if not isinstance(tool_input, dict):
-        raise ValueError(f"[[tool {name} …]] wants a JSON object, not {written!r}")  # noqa: TRY004
-    return name, tool_input
+        command = {"command": directive.argument, "description": "as the task says"}
+        return (("Bash", command),)
+    uses: list[ToolUse] = []
+    rest = directive.argument
+    while rest:
+        name, _, written = (part.strip() for part in rest.partition(" "))
+        tool_input, end = json.JSONDecoder().raw_decode(written) if written else ({}, 0)
+        if not isinstance(tool_input, dict):
+            raise ValueError(f"[[tool {name} …]] wants a JSON object, not {written!r}")  # noqa: TRY004
+        uses.append((name, tool_input))
+        rest = written[end:].strip()
+    return tuple(uses)
 
 
 def error_body(status: int, message: str) -> dict[str, Any]:
@@ -139,16 +148,16 @@ def message(answer: Answer, request: Request, number: int) -> dict[str, Any]:
     content: list[dict[str, Any]] = []
     if answer.text:
         content.append({"type": "text", "text": answer.text})
-    if answer.tool:
-        use = {"type": "tool_use", "id": f"toolu_loopback_{number}", "name": answer.tool}
-        content.append({**use, "input": answer.tool_input})
+    for index, (name, tool_input) in enumerate(answer.uses):
+        use_id = f"toolu_loopback_{number}_{index}"
+        content.append({"type": "tool_use", "id": use_id, "name": name, "input": tool_input})
     return {
         "id": f"msg_loopback_{number}",
         "type": "message",
         "role": "assistant",
         "model": request.body.get("model", ""),
         "content": content,
-        "stop_reason": "tool_use" if answer.tool else "end_turn",
+        "stop_reason": "tool_use" if answer.uses else "end_turn",
         "stop_sequence": None,
         "usage": {
             "input_tokens": request.input_tokens(),

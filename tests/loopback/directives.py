@@ -14,6 +14,7 @@
 | `[[hang]]` | never answers |
 | `[[bash COMMAND]]` | uses the tool Bash, then answers `bash: <its result>` |
 | `[[tool NAME JSON]]` | uses the tool NAME with that input, then answers `tool: <its result>` |
+| `[[tool NAME JSON NAME JSON …]]` | uses several in one message, then answers a line for each |
 | `[[size N]]` | answers N bytes |
 | `[[error STATUS]]` | the request fails with that HTTP status |
 | `[[empty]]` | answers with a message that has no content |

@@ -54,7 +54,7 @@ class Request:
 
     def texts(self) -> list[str]:
         """All user texts in the messages, oldest first, reminders and the like included."""
-        return [text for kind, text in self._user_blocks() if kind == "text"]
+        return [text for kind, text, _ in self._user_blocks() if kind == "text"]
 
     def task_texts(self) -> list[str]:
         """The texts that a user gave as tasks, oldest first: `texts()` without the CLI's own.
@@ -69,14 +69,19 @@ class Request:
         return next(reversed(self.task_texts()), "")
 
     def tool_results(self) -> list[str]:
-        """The texts of the tool results that came after the newest task text, oldest first."""
-        results: list[str] = []
-        for kind, text in self._user_blocks():
+        """The texts of the tool results that came after the newest task text, oldest first.
+
+        Those of one message in the order of their uses: the CLI sends them as they come.
+        """
+        results: list[tuple[str, str]] = []
+        for kind, text, use in self._user_blocks():
             if kind == "tool_result":
-                results.append(text)
+                results.append((use, text))
             elif is_task_text(text):
                 results.clear()
-        return results
+        order = {use: number for number, use in enumerate(self._uses())}
+        results.sort(key=lambda result: order.get(result[0], len(order)))
+        return [text for _, text in results]
 
     def system_text(self) -> str:
         """The system prompt, its blocks joined by a blank line, the billing block left out."""
@@ -92,7 +97,7 @@ class Request:
 
     def input_tokens(self) -> int:
         """Bytes of the task texts and tool results in the messages, divided by four."""
-        counted = [t for k, t in self._user_blocks() if k == "tool_result" or is_task_text(t)]
+        counted = [t for k, t, _ in self._user_blocks() if k == "tool_result" or is_task_text(t)]
         return -(-sum(len(text.encode()) for text in counted) // 4)
 
     def _system_blocks(self) -> list[str]:
@@ -100,7 +105,12 @@ class Request:
         blocks = [system] if isinstance(system, str) else [block["text"] for block in system]
         return [text for text in blocks if not text.startswith(BILLING)]
 
-    def _user_blocks(self) -> Iterator[tuple[str, str]]:
+    def _uses(self) -> Iterator[str]:
+        for message in self.body.get("messages") or []:
+            if message["role"] == "assistant" and isinstance(message["content"], list):
+                yield from (block["id"] for block in message["content"] if "id" in block)
+
+    def _user_blocks(self) -> Iterator[tuple[str, str, str]]:
         for message in self.body.get("messages") or []:
             if message["role"] == "user":
                 yield from _blocks(message["content"])
@@ -111,14 +121,14 @@ def is_task_text(text: str) -> bool:
     return not text.lstrip().startswith(NOT_OF_THE_USER)
 
 
-def _blocks(content: Any) -> Iterator[tuple[str, str]]:
-    """Each block of one message as (type, text); blocks without text are left out."""
+def _blocks(content: Any) -> Iterator[tuple[str, str, str]]:
+    """Each block of one message as (type, text, use); blocks without text are left out."""
     if isinstance(content, str):
-        yield "text", content
+        yield "text", content, ""
         return
     for block in content:
         if block["type"] == "text":
-            yield "text", block["text"]
+            yield "text", block["text"], ""
         elif block["type"] == "tool_result":
             inner = _blocks(block.get("content") or "")
-            yield "tool_result", "\n".join(text for _, text in inner)
+            yield "tool_result", "\n".join(text for _, text, _ in inner), block["tool_use_id"]

@@ -97,6 +97,11 @@ class LoopbackAPI:
                 raise TimeoutError(f"no such request within {timeout_s} s; came: {seen}")
             return found
 
+    def forget(self) -> None:
+        """Drop the requests so far: those of an hour would fill the memory."""
+        with self._changed:
+            self._requests.clear()
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self

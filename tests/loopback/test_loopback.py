@@ -138,6 +138,25 @@ def test_each_tool_of_a_task_is_used_once_in_turn(api: LoopbackAPI) -> None:
     assert text_of(json.loads(answer)) == "tool: second"
 
 
+def test_tools_of_one_directive_are_used_in_one_message_and_answered_each(
+    api: LoopbackAPI,
+) -> None:
+    messages = [user('[[tool Read {"file_path": "x"} Glob {"pattern": "y"}]][[bash last]]')]
+    _, answer = post(api, {"messages": messages})
+    first, second = json.loads(answer)["content"]
+    results = [tool_result(second, "Y"), tool_result(first, "X")]
+    messages += [{"role": "assistant", "content": [first, second]}, user(results)]
+
+    _, answer = post(api, {"messages": messages})
+
+    assert (first["name"], first["input"]) == ("Read", {"file_path": "x"})
+    assert (second["name"], second["input"]) == ("Glob", {"pattern": "y"})
+    assert first["id"] != second["id"]
+    text, last = json.loads(answer)["content"]
+    assert text["text"] == "tool: X\ntool: Y"
+    assert last["input"]["command"] == "last"
+
+
 def test_an_error_has_its_status_and_the_apis_json(api: LoopbackAPI) -> None:
     status, answer = post(api, {"messages": [user("[[error 529]]")]})
 
