@@ -1,12 +1,13 @@
 """An agent's process: how long until it is replaced, and what it grows to.
 
-    python -m benchmarks.agents [--short] [--real] [--rounds N]
+    python -m benchmarks.agents [--short] [--real] [--rounds N] [--tasks N] [--only PART]
 
 Prints, from one run: SIGKILL of an idle agent's process → the next one ready, without and with a
 spare, as a ratio to the bare spawn of the same CLI; the memory of an agent over many heavy tasks
 (each uses Bash and prints a megabyte), with recycling and without. With the rehearsal agent, which
 grows only as it is told to (so its memory is left out); with `--real` with the real CLI, against
-the tests' stand-in of its API on the loopback interface.
+the tests' stand-in of its API on the loopback interface. All of that takes a quarter of an hour:
+each part can be run alone.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
@@ -49,7 +50,10 @@ max_tasks = {}
 [ledger]
 enabled = false
 """
-RECYCLE_AFTER = 50
+RECYCLED_AFTER = {"not recycled": 0, "recycled": 50}
+"""A part → the tasks after which an agent is recycled in it; 0: never."""
+
+PARTS = ("replacement", *RECYCLED_AFTER)
 
 
 class Events:
@@ -80,26 +84,38 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, help="replacements of each kind (default 20)")
     parser.add_argument("--short", action="store_true", help="little of each")
-    parser.add_argument("--real", action="store_true", help="the real CLI, on the loopback API")
+    parser.add_argument("--tasks", type=int, help="heavy tasks, each way (default 300)")
+    parser.add_argument("--only", choices=PARTS, help="this part alone")
     given = parser.parse_args()
-    measure(given.short, given.real, given.rounds)
+    parts = PARTS if given.only is None else (given.only,)
+    measure(given.short, given.real, given.rounds, given.tasks, parts)
     return 0
 
 
-def measure(short: bool, real: bool, rounds: int | None = None) -> None:
+def measure(
+    short: bool,
+    real: bool,
+    rounds: int | None = None,
+    tasks: int | None = None,
+    parts: Collection[str] = PARTS,
+) -> None:
     """Measure and print: little where it is to be `short`, with the `real` CLI or without."""
     api_of = LoopbackAPI() if real else nullcontext()
     with api_of as api, tempfile.TemporaryDirectory() as folder:
         project = Project(Path(folder))
+        env = _variables(project, api)
+        project.write_agent("bench", "You are BENCH.", "tools: Bash")
         try:
-            _measure(project, api, rounds or (2 if short else 20), 10 if short else 300)
+            if "replacement" in parts:
+                _replacements(project, env, rounds or (2 if short else 20))
+            for part in RECYCLED_AFTER if real else ():
+                if part in parts:
+                    _memory(project, env, RECYCLED_AFTER[part], tasks or (10 if short else 300))
         finally:
             trio.run(project.close)
 
 
-def _measure(project: Project, api: LoopbackAPI | None, rounds: int, heavy: int) -> None:
-    env = _variables(project, api)
-    project.write_agent("bench", "You are BENCH.", "tools: Bash")
+def _replacements(project: Project, env: Mapping[str, str], rounds: int) -> None:
     floor = statistics.median(_spawn_s(project, env) for _ in range(rounds))
     print(f"SIGKILL of an idle agent → the next one ready (medians of {rounds})", flush=True)
     print(f"  {'bare spawn, until initialize is answered':<44}{floor * 1000:9.1f} ms   1")
@@ -107,14 +123,19 @@ def _measure(project: Project, api: LoopbackAPI | None, rounds: int, heavy: int)
         taken = trio.run(_replaced_s, project, env, spares, rounds)
         what = "with a spare" if spares else "without a spare"
         print(f"  {what:<44}{taken * 1000:9.1f} ms{taken / floor:8.3f}", flush=True)
-    if api is None:
-        return
-    print(f"memory of the agent over {heavy} heavy tasks, MB: least, median, most")
-    for max_tasks in (0, RECYCLE_AFTER):
-        sizes = trio.run(_sizes, project, env, max_tasks, heavy)
-        what = f"recycled every {max_tasks} tasks" if max_tasks else "never recycled"
-        least, middle, most = min(sizes), statistics.median(sizes), max(sizes)
-        print(f"  {what:<44}{least:9.0f}{middle:9.0f}{most:9.0f}", flush=True)
+
+
+def _memory(project: Project, env: Mapping[str, str], max_tasks: int, tasks: int) -> None:
+    what = f"recycled every {max_tasks} tasks" if max_tasks else "never recycled"
+    began = time.perf_counter()
+    sizes = trio.run(_sizes, project, env, max_tasks, tasks)
+    took = (time.perf_counter() - began) / tasks
+    print(f"memory of the agent over {tasks} heavy tasks, {what}: {took:.2f} s a task")
+    tenth = max(len(sizes) // 10, 1)
+    for name, some in (("all", sizes), ("first", sizes[:tenth]), ("last", sizes[-tenth:])):
+        least, middle, most = min(some), statistics.median(some), max(some)
+        told = f"{least:.0f}, {middle:.0f}, {most:.0f} MB"
+        print(f"  {f'least, median, most of {name} {len(some)}':<44}{told:>30}", flush=True)
 
 
 def _variables(project: Project, api: LoopbackAPI | None) -> dict[str, str]:

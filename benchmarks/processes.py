@@ -32,6 +32,7 @@ from supervisor.pool.memory import MemoryGovernor, Watched
 from supervisor.process import (
     Child,
     Command,
+    GrowthClock,
     LocalHost,
     ProcessId,
     become_subreaper,
@@ -54,7 +55,11 @@ KINDS = {
 SLEEPS = (1, 1, 1, 1, 2, 1)
 """How many `sleep`s each kind comes to."""
 
+TURNS = 5
+"""How often each way of a comparison comes by turns."""
+
 CEILING = 200_000_000
+DEFAULT_CEILING = 2**31
 GROW = """
 import mmap, os, sys, time
 progress = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 8)
@@ -226,19 +231,45 @@ def _there(pid: int) -> bool:
 
 async def _replacement(rounds: int) -> None:
     print("a small child (cat) killed, until its replacement has answered: medians")
-    bare = await _bare(rounds)
     become_subreaper()  # as the pool's program is
-    ours = await _supervised(rounds)
-    ratio = f"bare Trio: {bare * 1000:.1f} ms ({ours / bare:.1f} times)"
-    _row("  under a supervisor, its tree swept first", f"{ours * 1000:.1f} ms", ratio)
+    ways: dict[str, Callable[[int], Awaitable[list[float]]]] = {
+        "under a supervisor, its tree swept first": _supervised,
+        "the same, while another child's daemon lives": _beside_daemon,
+        "the same as the first, in a cgroup": _in_cgroup,
+    }
+    floor: list[float] = []
+    taken: dict[str, list[float]] = {what: [] for what in ways}
+    for _ in range(TURNS):  # by turns, so that a busy moment meets all of them
+        floor += await _bare(rounds // TURNS)
+        for what, way in ways.items():
+            taken[what] += await way(rounds // TURNS)
+    bare = statistics.median(floor)
+    for what in filter(taken.get, ways):
+        ours = statistics.median(taken[what])
+        ratio = f"bare Trio: {bare * 1000:.1f} ms ({ours / bare:.1f} times)"
+        _row(f"  {what}", f"{ours * 1000:.1f} ms", ratio)
+
+
+async def _beside_daemon(rounds: int) -> list[float]:
+    other = await Child.start(_command(("sh", "-c", KINDS["double-forked daemon"])))
+    try:
+        return await _supervised(rounds)
+    finally:
+        await other.end()
+
+
+async def _in_cgroup(rounds: int) -> list[float]:
+    """Nothing, where there can be none."""
     subtree = use_cgroups(f"benchmark-{os.getpid()}")
-    if subtree is not None:
-        ours = await _supervised(rounds)
-        _row("  the same, in a cgroup", f"{ours * 1000:.1f} ms", f"({ours / bare:.1f} times)")
+    if subtree is None:
+        return []
+    try:
+        return await _supervised(rounds)
+    finally:
         end_subtree(subtree)
 
 
-async def _supervised(rounds: int) -> float:
+async def _supervised(rounds: int) -> list[float]:
     ready, answer = trio.open_memory_channel[int](1)
 
     async def worker(*, task_status: trio.TaskStatus[None]) -> None:
@@ -257,12 +288,12 @@ async def _supervised(rounds: int) -> float:
     supervisor = Supervisor("bench", SupervisorFlags(intensity=10**6), [spec])
     async with trio.open_nursery() as nursery:
         await nursery.start(supervisor.run)
-        median = await _timed(rounds, answer.receive)
+        spent = await _timed(rounds, answer.receive)
         nursery.cancel_scope.cancel()
-    return median
+    return spent
 
 
-async def _bare(rounds: int) -> float:
+async def _bare(rounds: int) -> list[float]:
     """The same by hand: nobody looks for what the child has started."""
     ready, answer = trio.open_memory_channel[int](1)
 
@@ -285,12 +316,12 @@ async def _bare(rounds: int) -> float:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(work)
-        median = await _timed(rounds, answer.receive)
+        spent = await _timed(rounds, answer.receive)
         nursery.cancel_scope.cancel()
-    return median
+    return spent
 
 
-async def _timed(rounds: int, next_pid: Callable[[], Awaitable[int]]) -> float:
+async def _timed(rounds: int, next_pid: Callable[[], Awaitable[int]]) -> list[float]:
     spent = []
     pid = await next_pid()
     for _ in range(rounds):
@@ -298,7 +329,7 @@ async def _timed(rounds: int, next_pid: Callable[[], Awaitable[int]]) -> float:
         os.kill(pid, signal.SIGKILL)
         pid = await next_pid()
         spent.append(time.perf_counter() - began)
-    return statistics.median(spent)
+    return spent
 
 
 # memory
@@ -317,8 +348,8 @@ class _Ender:
         """It has no task."""
 
 
-def _watched(child: Child, ender: _Ender) -> Watched:
-    settings = SimpleNamespace(soft_ceiling=CEILING, hard_ceiling=CEILING, max_growth=0)
+def _watched(child: Child, ender: _Ender, ceiling: int = CEILING) -> Watched:
+    settings = SimpleNamespace(soft_ceiling=ceiling, hard_ceiling=ceiling, max_growth=0)
     return Watched("bench", child, cast(Any, settings), ender, cast(Any, child))
 
 
@@ -358,19 +389,32 @@ async def _grow(around: tuple[str, str], rate: float) -> float:
 
 
 async def _governor(counts: tuple[int, ...], seconds: int) -> None:
-    print(f"the memory governor's CPU, with idle children, ceiling {CEILING / 1e6:.0f} MB")
+    print("the memory governor's CPU, with idle children, of a core; memory that others were given")
     for count in counts:
         children = [await Child.start(_command(("sleep", "1000"))) for _ in range(count)]
-        governor = _new_governor([_watched(child, _Ender()) for child in children])
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(governor.run)
-            await trio.sleep(2)  # what it does but once is not its cost
-            before, began = time.process_time(), time.perf_counter()
-            await trio.sleep(seconds)
-            share = (time.process_time() - before) / (time.perf_counter() - began)
-            nursery.cancel_scope.cancel()
+        for ceiling in (DEFAULT_CEILING, CEILING):
+            share, handed_out = await _share_of(children, ceiling, seconds)
+            what = f"  {count} children, ceiling {ceiling / 1e6:.0f} MB"
+            _row(what, f"{share:.2%}", f"{handed_out / 1e6:.0f} MB/s")
         await _end_all(children)
-        _row(f"  {count} children", f"{share:.2%} of a core")
+
+
+async def _share_of(children: list[Child], ceiling: int, seconds: int) -> tuple[float, float]:
+    """The governor's share of a core, and bytes a second that the machine handed out."""
+    governor = _new_governor([_watched(child, _Ender(), ceiling) for child in children])
+    clock = GrowthClock(2**60, trio.current_time())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(governor.run)
+        await trio.sleep(2)  # what it does but once is not its cost
+        given = clock.read(trio.current_time())
+        before, began = time.process_time(), time.perf_counter()
+        await trio.sleep(seconds)
+        took = time.perf_counter() - began
+        share = (time.process_time() - before) / took
+        given = clock.read(trio.current_time()) - given
+        nursery.cancel_scope.cancel()
+    clock.close()
+    return share, given / took
 
 
 # many
@@ -378,6 +422,7 @@ async def _governor(counts: tuple[int, ...], seconds: int) -> None:
 
 async def _many(count: int) -> None:
     print(f"{count} children (cat) at once")
+    become_subreaper()  # as the pool's program is
     before = _resident()
     began = time.perf_counter()
     children: list[Child] = []

@@ -1,24 +1,25 @@
 """The memory governor: no process tree stays over its ceilings.
 
-A tree is *due* to be sampled when it could at the earliest have filled the room that is left below
-its hard ceiling. It cannot have grown by more than all processes of the machine have been given
-(`GrowthClock`), nor, as is assumed, faster than `SLOPE`. So idle trees are due once in
-`LONGEST_S`, which is when everything is looked after: which trees there are, and the budget. All
-that are due are sampled by one sweep, which begins by finding out who has come to each tree.
+A tree is *due* to be sampled before it could at the earliest have filled the room that is left
+below its hard ceiling. It cannot have grown by more than all processes of the machine have been
+given (`GrowthClock`), nor, as is assumed, faster than `SLOPE`. Once in `LONGEST_S` everything is
+looked after: which trees there are, and the budget; all are due then, but for those that *rest*. A
+tree rests, `RESTS` times in a row at most, if it has no task, has kept its size, and cannot have
+got over anything: all processes of the machine together have been given less than it has room for.
+All that are due are sampled by one sweep, which begins by finding out who has come to each tree.
 
 The bounds. A tree that grows at up to `SLOPE` gets over its hard ceiling by no more than `LEAST`
 bytes and what it grows by in `SHORTEST_S` and the sweep itself; a faster one by that, and by what
 it grows faster in `LONGEST_S`. It makes no difference where in the tree it grows, or since when:
 a grandchild in a session of its own counts from the sweep on that begins after its birth, and a
 tree is watched from the start of its leader. Not bounded like this is what the kernel does not
-hand out (pages of files that are cached already: `LONGEST_S`), and who has scrubbed its
-environment and forked twice between two sweeps, where there are no cgroups.
+hand out (pages of files that are cached already: `LONGEST_S`, and as often as it has rested), and
+who has scrubbed its environment and forked twice between two sweeps, where there are no cgroups.
 
 What crosses its hard ceiling is stopped at once, so that it does not grow while it is being
 killed.
 """
 
-import heapq
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Protocol
@@ -38,6 +39,12 @@ SLOPE = 2**30
 
 LEAST = 2**20
 """Bytes that are too few to look for."""
+
+NEARLY = 4
+"""A tree is due when but one part in so many of its room can be left."""
+
+RESTS = 3
+"""How often a tree may be left out, in a row, when everything is looked after."""
 
 SHORTEST_S = 0.01
 LONGEST_S = 1.0
@@ -79,6 +86,36 @@ class Watched:
     """Its worker's; None: it has none yet."""
 
 
+@dataclass(slots=True)
+class _Tree:
+    """What is known of one process tree."""
+
+    one: Watched
+    full: int = 0
+    """When it can have filled its room, in bytes of the growth clock."""
+    due: int = 0
+    """When it is due by that clock."""
+    size: int | None = None
+    """Bytes, as it was sampled last; None: it has not been."""
+    first: int | None = None
+    """Bytes, when it was ready."""
+    handed_out: int = 0
+    """Bytes that the machine had handed out when it was sampled last."""
+    rests: int = 0
+    """How often it may be left out from now on."""
+    told_soft: bool = False
+    """Its worker knows that it is over its soft ceiling."""
+
+    @property
+    def limit(self) -> int:
+        """Bytes above which there is something to do about it."""
+        settings = self.one.settings
+        limit = settings.hard_ceiling if self.told_soft else settings.soft_ceiling
+        if settings.max_growth and self.first is not None:
+            return min(limit, self.first + settings.max_growth)
+        return limit
+
+
 @dataclass(frozen=True)
 class _Sizes:
     """What a sweep has found, by tag."""
@@ -106,12 +143,11 @@ class MemoryGovernor:
         self._host = host
         self._budget = budget
         self._emit = emit
-        self._told_soft: set[str] = set()
-        self._sizes_at_first: dict[str, int] = {}
-        self._trees: dict[str, Watched] = {}
-        self._sizes: dict[str, int] = {}
-        self._due: list[tuple[int, str]] = []
+        self._trees: dict[str, _Tree] = {}
         self._grown = 0
+        self._handed_out: int | None = None
+        self._first_full: int | None = None
+        self._first_due: int | None = None
         self._woken = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
@@ -123,14 +159,14 @@ class MemoryGovernor:
         try:
             while True:
                 began = trio.current_time()
-                self._grown = clock.read(began)
+                self._grown, self._handed_out = clock.read(began), clock.handed_out
                 if began >= all_due:
                     self._take_stock()
-                    await self._sweep(meters, self._trees)
+                    await self._sweep(meters, self._restless())
                     self._budget.measured(self._sizes_of_boots())
                     all_due = began + LONGEST_S
-                elif due := self._take_due():
-                    await self._sweep(meters, due)
+                elif self._first_due is not None and self._first_due <= self._grown:
+                    await self._sweep(meters, self._due())
                 await self._rest(began, all_due)
         finally:
             meters.close()
@@ -138,101 +174,134 @@ class MemoryGovernor:
 
     def started(self, one: Watched) -> None:
         """Watch a tree from now on: its leader has just been started."""
-        self._trees[one.process.tag] = one
-        self._is_due(one, one.settings.hard_ceiling)
+        tree = self._trees[one.process.tag] = self._new(one)
+        self._be_due_with([tree])
         self._woken.set()
 
     async def _rest(self, began: float, all_due: float) -> None:
         """Wait until something can be due, and no less than a sweep's cost asks for."""
         now = trio.current_time()
-        await trio.sleep_until(min(max(began + SHORTEST_S, now + REST * (now - began)), all_due))
-        while trio.current_time() < (due := self._next_due(began, all_due)):
+        earliest = min(max(began + SHORTEST_S, now + REST * (now - began)), all_due)
+        while trio.current_time() < (due := max(self._next_due(began, all_due), earliest)):
             self._woken = trio.Event()
             with trio.move_on_at(due):
                 await self._woken.wait()
 
     def _next_due(self, began: float, all_due: float) -> float:
-        """When the next tree could at the earliest be due, if all went to that one."""
-        if not self._due:
+        """When the next tree could at the earliest have filled its room, if all went to it."""
+        if self._first_full is None:
             return all_due
-        return min(began + (self._due[0][0] - self._grown) / SLOPE, all_due)
+        return min(began + (self._first_full - self._grown) / SLOPE, all_due)
 
-    def _is_due(self, one: Watched, room: int) -> None:
-        """Have a tree sampled once it can have filled its room since the clock was read last."""
-        heapq.heappush(self._due, (self._grown + max(room, LEAST), one.process.tag))
+    def _new(self, one: Watched) -> _Tree:
+        tree = _Tree(one)
+        self._give_room(tree, one.settings.hard_ceiling)
+        return tree
 
-    def _take_due(self) -> dict[str, Watched]:
-        due = {}
-        while self._due and self._due[0][0] <= self._grown:
-            _, tag = heapq.heappop(self._due)
-            if tag in self._trees:
-                due[tag] = self._trees[tag]
-        return due
+    def _give_room(self, tree: _Tree, room: int) -> None:
+        """Have it sampled before it can have filled its room since the clock was read last."""
+        room = max(room, LEAST)
+        tree.full = self._grown + room
+        # The rest of it would be looked after in ever smaller steps.
+        tree.due = tree.full - room // NEARLY
+
+    def _be_due_with(self, trees: Iterable[_Tree]) -> None:
+        """Have the next sweep no later than these need it."""
+        for tree in trees:
+            if self._first_full is None or tree.full < self._first_full:
+                self._first_full = tree.full
+            if self._first_due is None or tree.due < self._first_due:
+                self._first_due = tree.due
+
+    def _due(self) -> list[_Tree]:
+        return [tree for tree in self._trees.values() if tree.due <= self._grown]
 
     def _take_stock(self) -> None:
-        """See which trees there are, of which all are to be sampled now."""
-        self._trees = {one.process.tag: one for one in self._watched()}
-        self._told_soft &= self._trees.keys()
-        self._sizes_at_first = {t: s for t, s in self._sizes_at_first.items() if t in self._trees}
-        self._sizes = {tag: size for tag, size in self._sizes.items() if tag in self._trees}
-        self._due = []
+        """See which trees there are."""
+        before, self._trees = self._trees, {}
+        for one in self._watched():
+            tag = one.process.tag
+            tree = self._trees[tag] = before.get(tag) or self._new(one)
+            tree.one = one
+
+    def _restless(self) -> list[_Tree]:
+        """The trees that are to be sampled now; the others rest once more."""
+        found = []
+        for tree in self._trees.values():
+            if tree.rests and self._can_be_left(tree):
+                tree.rests -= 1
+            else:
+                found.append(tree)
+        return found
+
+    def _can_be_left(self, tree: _Tree) -> bool:
+        """Nothing asks for a look, even if it has got all that was handed out since the last."""
+        one = tree.one
+        if self._handed_out is None or tree.size is None:
+            return False
+        if (one.is_ready and tree.first is None) or (one.seat is not None and one.seat.current):
+            return False
+        return tree.size + self._handed_out - tree.handed_out < tree.limit
 
     def _sizes_of_boots(self) -> dict[Boot, int]:
-        return {self._trees[t].boot: size for t, size in self._sizes.items() if t in self._trees}
+        trees = self._trees.values()
+        return {tree.one.boot: tree.size for tree in trees if tree.size is not None}
 
     # one sweep
 
-    async def _sweep(self, meters: Meters, due: Mapping[str, Watched]) -> None:
+    async def _sweep(self, meters: Meters, due: Iterable[_Tree]) -> None:
         """Sample the trees that are due, and act."""
-        due = dict(due)
-        meters.follow({tag: one.process.pid for tag, one in self._trees.items()})
-        if not due:
+        meters.follow({tag: tree.one.process.pid for tag, tree in self._trees.items()})
+        trees = {tree.one.process.tag: tree for tree in due}
+        if not trees:
             return
-        limits = {tag: self._limit(one) for tag, one in due.items()}
+        limits = {tag: tree.limit for tag, tree in trees.items()}
         try:
             found = await trio.to_thread.run_sync(_measure, meters, limits)
         except RuntimeError as error:  # no thread is left for a moment
             found = _Sizes({}, {}, str(error))
         if found.error:
             self._emit(SweepFailed("", found.error))
-        self._sizes |= found.bytes
-        for tag, one in due.items():
-            room = one.settings.hard_ceiling - self._sizes.get(tag, 0)
-            self._is_due(one, room if room > 0 else SLOPE)  # else it is being killed
-            if one.is_ready and tag in found.bytes:
-                self._sizes_at_first.setdefault(tag, found.bytes[tag])
+        for tag, tree in trees.items():
+            self._note(tree, found.bytes.get(tag), tag in found.over)
+        self._first_full = self._first_due = None
+        self._be_due_with(self._trees.values())
         for tag, memory in found.over.items():
-            if self._is_there(due[tag]):
-                self._judge(due[tag], memory, meters)
+            if self._is_there(trees[tag].one):
+                self._judge(trees[tag], memory, meters)
 
-    def _limit(self, one: Watched) -> int:
-        """Bytes above which there is something to do about a tree."""
-        settings, tag = one.settings, one.process.tag
-        limit = settings.hard_ceiling if tag in self._told_soft else settings.soft_ceiling
-        if settings.max_growth and tag in self._sizes_at_first:
-            return min(limit, self._sizes_at_first[tag] + settings.max_growth)
-        return limit
+    def _note(self, tree: _Tree, size: int | None, is_over: bool) -> None:
+        """Note what a tree was found to have; None: it could not be sampled."""
+        tree.rests = 0
+        if size is not None:
+            if tree.size is not None and abs(size - tree.size) < LEAST and not is_over:
+                tree.rests = RESTS
+            tree.size, tree.handed_out = size, self._handed_out or 0
+            if tree.one.is_ready and tree.first is None:
+                tree.first = size
+        room = tree.one.settings.hard_ceiling - (tree.size or 0)
+        self._give_room(tree, room if room > 0 else SLOPE)  # else it is being killed
 
     def _is_there(self, one: Watched) -> bool:
         """It may have ended while it was measured: then another one has its worker."""
         return any(other.process is one.process for other in self._watched())
 
-    def _judge(self, one: Watched, memory: TreeMemory, meters: Meters) -> None:
+    def _judge(self, tree: _Tree, memory: TreeMemory, meters: Meters) -> None:
         """Act on one tree that is over something."""
-        size, tag = memory.size_bytes, one.process.tag
+        one, size = tree.one, memory.size_bytes
         soft, hard = one.settings.soft_ceiling, one.settings.hard_ceiling
         if size > hard:
-            meters.freeze(tag)
+            meters.freeze(one.process.tag)
             self._cross(one, "hard", hard, size)
             one.worker.over_hard_ceiling(_ceiling_error(one.agent, hard, memory))
             return
-        if size > soft and tag not in self._told_soft:
-            self._told_soft.add(tag)
+        if size > soft and not tree.told_soft:
+            tree.told_soft = True
             self._cross(one, "soft", soft, size)
             one.worker.recycle("it was over its soft ceiling")
-        limit, at_first = one.settings.max_growth, self._sizes_at_first.get(tag, size)
-        if limit and size - at_first > limit:
-            one.worker.recycle(f"it had grown by {_mib(size - at_first)}")
+        limit, first = one.settings.max_growth, size if tree.first is None else tree.first
+        if limit and size - first > limit:
+            one.worker.recycle(f"it had grown by {_mib(size - first)}")
 
     def _cross(self, one: Watched, ceiling: str, limit: int, size: int) -> None:
         seat = one.seat

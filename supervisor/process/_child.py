@@ -88,7 +88,7 @@ class Child:
                 env={**command.env, command.tag_variable: command.tag},
                 start_new_session=True,
             )
-            register(popen.pid)
+            register(popen.pid, command.tag)
             return popen
 
         popen, leaf = await spawner().run(spawn)
@@ -178,7 +178,7 @@ class Child:
         return self._status
 
     async def _kill_tree(self) -> None:
-        if not await spawner().run(self._reap_if_alone):
+        if not (self._has_ended() and await spawner().run(self._reap_if_alone)):
             await self._kill_and_reap()
         if self._leaf is not None:
             self._leaf.remove()
@@ -186,12 +186,15 @@ class Child:
         for pipe in (self.stdin, self.stdout, self.stderr):
             pipe.close()
 
-    def _reap_if_alone(self) -> bool:
-        """Reap the leader if it has ended and left nobody: then there is no need to look."""
+    def _has_ended(self) -> bool:
+        """The leader has ended, and has not been reaped."""
         if self._popen.returncode is not None:
             return False
-        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        if not ended or not nobody_was_left():
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def _reap_if_alone(self) -> bool:
+        """Reap the leader, which has ended, if it left nobody: then there is no need to look."""
+        if not nobody_was_left(self.pid, self._command.tag_variable, self._leaf):
             return False
         self._exited = True
         self._status = self._reap()
@@ -203,6 +206,8 @@ class Child:
         # Nobody forks out of a leaf that is killed as a whole.
         looks = 1 if self._leaf is not None else 2
         await kill_until_gone(self._find_tree_and_kill_leaf, looks, younger=True)
+        if self._has_ended():
+            self._exited = True
         with trio.move_on_after(GIVE_UP_S):
             await self.exited()
         self._status = await spawner().run(self._reap)

@@ -39,6 +39,14 @@ class GrowthClock:
         self._bytes += max(most, 0)
         return self._bytes
 
+    @property
+    def handed_out(self) -> int | None:
+        """Bytes that the kernel had handed out, to everybody, when it was read last.
+
+        None: it does not count them.
+        """
+        return self._allocated
+
     def close(self) -> None:
         """Give the descriptor back; the clock goes by time alone from here on."""
         if self._file is not None:

@@ -1,6 +1,7 @@
 """The state of the machine: how hard it is pressed, what is left, whether a process is stopped."""
 
 import signal
+from contextlib import suppress
 
 import psutil
 
@@ -20,6 +21,11 @@ def memory_pressure() -> float:
 
 def available_bytes() -> int:
     """Bytes of memory that programs can still have, without swapping."""
+    # A quarter of what psutil takes, which reads all of that file.
+    with suppress(OSError), open("/proc/meminfo", "rb") as file:
+        for line in file:
+            if line.startswith(b"MemAvailable:"):
+                return int(line.split()[1]) * 1024
     available: int = psutil.virtual_memory().available
     return available
 

@@ -178,7 +178,8 @@ class TreeMeters:
         """A sample of one tree: Σ(resident - shared) + max(shared), of the members known."""
         own = shared = 0
         for member in self._trees[tag].members.values():
-            self._sample(member)
+            if not _says_the_same(member):
+                self._sample(member)
             own += member.own
             shared = max(shared, member.shared)
         return own + shared
@@ -346,6 +347,14 @@ class TreeMeters:
             os.close(member.statm)
             member.statm = None
             self._free += 1
+
+
+def _says_the_same(member: _Member) -> bool:
+    """It is known to have what it had."""
+    try:
+        return member.statm is not None and os.pread(member.statm, 128, 0) == member.said
+    except OSError:
+        return False
 
 
 def _own_of_forked(forked: list[_Member]) -> dict[int, int]:

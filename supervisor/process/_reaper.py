@@ -10,18 +10,22 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 import trio
 
+from supervisor.process._cgroup import Leaf
 from supervisor.process._kill import kill_until_gone
-from supervisor.process._scan import HAS_PROC, Census, ProcessId, Seen, look
+from supervisor.process._scan import HAS_PROC, Census, ProcessId, Seen, look, mark
 from supervisor.process._spawner import spawner
 
 _PR_SET_CHILD_SUBREAPER = 36
 
-_ours: set[int] = set()
-"""Pids that a `Child` will reap itself. Touched in the spawner thread alone."""
+_ours: dict[int, str] = {}
+"""Pids that a `Child` will reap itself → what its tree is marked with.
+
+Touched in the spawner thread alone.
+"""
 
 
 _inherited: set[ProcessId] = set()
@@ -34,16 +38,16 @@ _is_subreaper = False
 _listeners: list[Callable[[int, bool], None]] = []
 
 
-def register(pid: int) -> None:
-    """Say, in the spawner thread, that `pid` will be reaped by who started it."""
-    _ours.add(pid)
+def register(pid: int, tag: str) -> None:
+    """Say, in the spawner thread, that who started `pid`, marked with `tag`, will reap it."""
+    _ours[pid] = tag
     for listener in _listeners:
         listener(pid, True)
 
 
 def unregister(pid: int) -> None:
     """Say, in the spawner thread, that `pid` has been reaped."""
-    _ours.discard(pid)
+    _ours.pop(pid, None)
     for listener in _listeners:
         listener(pid, False)
 
@@ -66,23 +70,46 @@ def become_subreaper() -> bool:
     return _is_subreaper
 
 
-def nobody_was_left() -> bool:
-    """Whether no orphan is alive that a child of ours left behind; False: that cannot be told.
+def nobody_was_left(ended: int, variable: str, leaf: Leaf | None) -> bool:
+    """Whether nobody is alive that a child of ours left behind; False: that cannot be told.
 
     To be asked in the spawner thread. Who loses its parent becomes a child of a subreaper, and so
-    does everybody between it and us when its turn comes. So where no child is a stranger, nothing
-    outlives a child that has ended: neither what scrubbed its environment nor a daemon.
+    does everybody between it and us when its turn comes. So where each child that is a stranger
+    belongs to another tree, nothing outlives the one that has ended: neither what scrubbed its
+    environment nor a daemon.
+
+    Args:
+        ended: its pid; it has not been reaped.
+        variable: the environment variable that holds marks.
+        leaf: its cgroup, if it had one.
     """
     if not _is_subreaper:
         return False
-    _reap_adopted()
     try:
         # Nobody else reaps, so the list may grow meanwhile, but not lose anybody.
-        strangers = set(_children()) - _ours
+        if not _strangers():
+            return True
+        _reap_adopted()
+        others = {tag for pid, tag in _ours.items() if pid != ended}
+        if not all(_is_of(others, variable, pid, ended) for pid in _strangers()):
+            return False
+        return leaf is None or not leaf.pids()
     except OSError:
         return False
-    seen = map(look, strangers)
-    return all(one is not None and one.id in _inherited for one in seen)
+
+
+def _strangers() -> set[int]:
+    return set(_children()) - _ours.keys()
+
+
+def _is_of(others: Set[str], variable: str, stranger: int, ended: int) -> bool:
+    """Whether an adopted child was there before us, or is of one of the `others`, by its mark."""
+    seen = look(stranger)
+    if seen is None:
+        return False
+    if seen.id in _inherited:
+        return True
+    return ended not in (seen.group, seen.session) and mark(variable, stranger) in others
 
 
 async def reap_adopted_forever() -> None:

@@ -170,6 +170,7 @@ class Census:
             self._groups.setdefault(seen.group, set()).add(pid)
         self._tags: dict[str, dict[str, set[int]]] = {}
         self._met_starting = False
+        self._is_exact: bool | None = None
         self._looking = threading.Lock()
 
     def tags(self, variable: str) -> dict[str, set[int]]:
@@ -184,6 +185,7 @@ class Census:
                     elif value is STARTING:
                         self._met_starting = True
                 self._tags[variable] = by_value
+                self._is_exact = None
             return self._tags[variable]
 
     def missed_nobody(self) -> bool:
@@ -193,8 +195,10 @@ class Census:
         environment at the moment at which it is started. So it is certain where nobody was born
         since it began, and nobody was met at that moment.
         """
-        born = self._births is None or births() != self._births
-        return not born and not self._met_starting
+        if self._is_exact is None:  # who is born from now on descends from somebody it has found
+            born = self._births is None or births() != self._births
+            self._is_exact = not born and not self._met_starting
+        return self._is_exact
 
     def group(self, leader: int) -> set[int]:
         """The pids of a process group."""

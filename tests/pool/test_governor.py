@@ -1,8 +1,10 @@
 """The memory governor alone, with real processes: who is found over a ceiling, and who is not."""
 
 import errno
+import itertools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -247,21 +249,84 @@ async def test_the_budget_is_given_the_size_of_every_tree(stage: Stage, scene: S
     assert 0 < scene.sizes[0]["agent0"] < SIZE < scene.sizes[0]["agent1"]
 
 
-async def test_who_cannot_have_filled_its_room_is_not_sampled(
-    stage: Stage, scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(GrowthClock, "read", lambda *_: 0)  # the machine hands out nothing
-    scene.watch(await stage.start("sleep", "1000"))
-    samples = []
+@pytest.fixture
+def samples(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tag of each sample, on a machine that hands out nothing."""
+    monkeypatch.setattr(GrowthClock, "read", lambda *_: 0)
+    monkeypatch.setattr(GrowthClock, "handed_out", 0)
+    taken: list[str] = []
     size_bytes = TreeMeters.size_bytes
 
     def counted(meters: TreeMeters, tag: str) -> int:
-        samples.append(tag)
+        taken.append(tag)
         return size_bytes(meters, tag)
 
     monkeypatch.setattr(TreeMeters, "size_bytes", counted)
-    await scene.governs(lambda: scene.rounds(3))
+    return taken
+
+
+async def test_who_keeps_its_size_where_nothing_is_handed_out_rests_for_some_rounds(
+    stage: Stage, scene: Scene, samples: list[str]
+) -> None:
+    scene.watch(await stage.start("sleep", "1000"))
+
+    await scene.governs(lambda: scene.rounds(2 + governing.RESTS))
+    assert len(samples) == 2
+
+
+async def test_who_has_rested_is_sampled_again(
+    stage: Stage, scene: Scene, samples: list[str]
+) -> None:
+    scene.watch(await stage.start("sleep", "1000"))
+
+    await scene.governs(lambda: scene.rounds(2 + governing.RESTS + 1))
     assert len(samples) == 3
+
+
+async def test_nobody_rests_who_can_have_got_over_its_soft_ceiling(
+    stage: Stage, scene: Scene, samples: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_out = itertools.count(step=SIZE)
+    monkeypatch.setattr(GrowthClock, "handed_out", property(lambda _: next(handed_out)))
+    scene.watch(await stage.start("sleep", "1000"), soft=SIZE)
+
+    await scene.governs(lambda: scene.rounds(5))
+    assert len(samples) == 5
+
+
+async def test_nobody_rests_where_nobody_counts_what_is_handed_out(
+    stage: Stage, scene: Scene, samples: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GrowthClock, "handed_out", None)
+    scene.watch(await stage.start("sleep", "1000"))
+
+    await scene.governs(lambda: scene.rounds(5))
+    assert len(samples) == 5
+
+
+async def test_nobody_rests_who_has_a_task(stage: Stage, scene: Scene, samples: list[str]) -> None:
+    scene.watch(await stage.start("sleep", "1000"))
+    seat = SimpleNamespace(current="a task")
+    scene.watched[0] = replace(scene.watched[0], seat=cast(Any, seat))
+
+    await scene.governs(lambda: scene.rounds(5))
+    assert len(samples) == 5
+
+
+async def test_a_ceiling_that_is_lowered_holds_for_who_rests(
+    stage: Stage, scene: Scene, samples: list[str]
+) -> None:
+    child, _ = await stage.start_program(f"{HOLD}say(); stay()")
+    stub = scene.watch(child)
+
+    async def lowered() -> None:
+        await scene.rounds(3)
+        settings = SimpleNamespace(soft_ceiling=SIZE, hard_ceiling=CEILING, max_growth=0)
+        scene.watched[0] = replace(scene.watched[0], settings=cast(Any, settings))
+        await scene.rounds(5)
+
+    await scene.governs(lowered)
+    assert stub.recycled == ["it was over its soft ceiling"]
 
 
 async def test_without_descriptors_those_who_are_known_are_still_held_to_their_ceilings(

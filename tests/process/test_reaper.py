@@ -181,10 +181,12 @@ async def main():
 
 
 @linux_only
+@pytest.mark.parametrize("started", ["run()", "daemon()"])
 def test_a_child_that_ended_and_left_nobody_is_reaped_without_a_look_at_the_machine(
-    tmp_path: Path,
+    tmp_path: Path, started: str
 ) -> None:
     play(
+        f"STARTED = {started!r}"
         """
 from supervisor.process import _kill
 
@@ -193,13 +195,13 @@ def refuse(*_):
 
 async def main():
     assert become_subreaper()
-    other, _ = await start('say(*run()); stay()', 'another tag')
+    other, (below,) = await start(f'say(*{STARTED}); stay()', 'another tag')
     child, _ = await start('say(); sys.exit(3)')
     await child.exited()
     _kill.Census, census = refuse, _kill.Census
     assert await child.end() == 3
     assert state(child.pid) == 'gone'
-    assert state(other.pid) == 'alive'
+    assert state(other.pid) == state(below) == 'alive'
     _kill.Census = census
     await other.end()
 """,
@@ -221,6 +223,24 @@ async def main():
 @linux_only
 def test_what_a_child_that_ended_has_left_is_looked_for(tmp_path: Path) -> None:
     play(LEFT, tmp_path)
+
+
+@linux_only
+def test_what_another_has_left_hides_nobody_and_lives_on(tmp_path: Path) -> None:
+    play(
+        """
+async def main():
+    assert become_subreaper()
+    other, (its_daemon,) = await start('say(*daemon()); stay()', 'another tag')
+    child, (orphan,) = await start('say(*daemon()); sys.exit(3)')
+    await child.exited()
+    assert await child.end() == 3
+    assert (state(orphan) != 'alive', state(its_daemon)) == (True, 'alive')
+    await other.end()
+    assert state(its_daemon) != 'alive'
+""",
+        tmp_path,
+    )
 
 
 @linux_only
@@ -249,9 +269,9 @@ async def main():
     with subprocess.Popen(['sleep', '1000']) as before:
         assert become_subreaper()
         child, _ = await start('say(); sys.exit(3)')
-        assert _reaper.nobody_was_left()
+        assert _reaper.nobody_was_left(child.pid, 'REAPER_TEST_TAG', None)
         with subprocess.Popen(['sleep', '1000']) as stranger:
-            assert not _reaper.nobody_was_left()
+            assert not _reaper.nobody_was_left(child.pid, 'REAPER_TEST_TAG', None)
             stranger.kill()
         before.kill()
         await child.end()
