@@ -84,6 +84,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, help="replacements of each kind (default 20)")
     parser.add_argument("--short", action="store_true", help="little of each")
+    parser.add_argument("--real", action="store_true", help="the real CLI, on the loopback API")
     parser.add_argument("--tasks", type=int, help="heavy tasks, each way (default 300)")
     parser.add_argument("--only", choices=PARTS, help="this part alone")
     given = parser.parse_args()
