@@ -6,8 +6,8 @@ Prints, from one run: SIGKILL of an idle agent's process → the next one ready,
 spare, as a ratio to the bare spawn of the same CLI; the memory of an agent over many heavy tasks
 (each uses Bash and prints a megabyte), with recycling and without. With the rehearsal agent, which
 grows only as it is told to (so its memory is left out); with `--real` with the real CLI, against
-the tests' stand-in of its API on the loopback interface. All of that takes a quarter of an hour:
-each part can be run alone.
+the tests' stand-in of its API on the loopback interface. The memory takes some minutes; each part
+can be run alone.
 """
 
 import argparse
@@ -84,6 +84,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, help="replacements of each kind (default 20)")
     parser.add_argument("--short", action="store_true", help="little of each")
+    parser.add_argument("--real", action="store_true", help="the real CLI, on the loopback API")
     parser.add_argument("--tasks", type=int, help="heavy tasks, each way (default 300)")
     parser.add_argument("--only", choices=PARTS, help="this part alone")
     given = parser.parse_args()
