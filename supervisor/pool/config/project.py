@@ -68,7 +68,7 @@ def _untrusted(table: dict[str, Any], root: Path) -> Iterator[tuple[str, str]]:
             yield key, what
     if table.get("permission_mode") == "bypassPermissions":
         yield "permission_mode", "bypass permissions"
-    if table.get("permission_mode") == "acceptEdits":
+    if table.get("permission_mode") in ("acceptEdits", "auto"):
         yield "permission_mode", "take away questions that its user may want to be asked"
     if any(not _is_inside(one, root) for one in _texts(table.get("extra_directories"))):
         yield "extra_directories", "open folders outside of the project to agents"

@@ -169,7 +169,9 @@ ListedTools = Annotated[
     Allowed(_TOOLS, _meant_tools),
 ]
 Restart = Literal["permanent", "transient", "temporary"]
-PermissionMode = Literal["default", "acceptEdits", "plan", "dontAsk", "ask", "bypassPermissions"]
+PermissionMode = Literal[
+    "default", "acceptEdits", "plan", "dontAsk", "auto", "ask", "bypassPermissions"
+]  # fmt: skip
 Effort = Literal["", "low", "medium", "high", "xhigh", "max"]
 
 

@@ -173,11 +173,12 @@ def test_a_list_of_somebody_else_makes_nobody_trusted(files: Files) -> None:
     assert files.load().agent("x").command == "claude"
 
 
-def test_questions_that_the_user_wants_asked_are_not_taken_away(files: Files) -> None:
+@pytest.mark.parametrize("mode", ["acceptEdits", "auto"])
+def test_questions_that_the_user_wants_asked_are_not_taken_away(files: Files, mode: str) -> None:
     files.write(files.user, '[defaults.agent]\npermission_mode = "ask"\n')
-    files.write(files.project, '[agents.x]\npermission_mode = "acceptEdits"\n')
+    files.write(files.project, f'[agents.x]\npermission_mode = "{mode}"\n')
 
     assert files.find().read().config.agent("x").permission_mode == "ask"
 
     trust(files.root, files.environ)
-    assert files.find().read().config.agent("x").permission_mode == "acceptEdits"
+    assert files.find().read().config.agent("x").permission_mode == mode
