@@ -63,6 +63,7 @@ def tokens(real_cli: RealCLI) -> dict[str, Any]:
     return {row["way"]: row for row in run("tokens")["rows"]}
 
 
+@pytest.mark.xdist_group("tokens")
 def test_the_pool_with_digests_sends_and_costs_less_than_native_sub_agents(
     tokens: dict[str, Any],
 ) -> None:
@@ -72,6 +73,7 @@ def test_the_pool_with_digests_sends_and_costs_less_than_native_sub_agents(
     assert digests["units_to_native"] < 1
 
 
+@pytest.mark.xdist_group("tokens")
 def test_a_full_reply_reaches_the_orchestrators_model_whole(tokens: dict[str, Any]) -> None:
     full = tokens["pool, full replies"]
 
