@@ -27,7 +27,7 @@ from typing import Literal
 
 import yaml
 
-from ._finding import Finding, shown
+from ._finding import Finding, closest, shown
 
 MAX_BYTES = 64 * 1024
 _MAX_DEPTH = 20
@@ -385,7 +385,7 @@ def _begins_known(line: str) -> bool:
 
 def _holds_rights(line: str) -> bool:
     match = _KEY_LINE.match(line)
-    return match is not None and match[1] in _NOT_GUESSED
+    return match is not None and bool(closest(match[1], _NOT_GUESSED))  # misspelt, it may be one
 
 
 def _end_of(lines: list[str], first: int) -> int:

@@ -223,6 +223,8 @@ class MemoryGovernor:
             tag = one.process.tag
             tree = self._trees[tag] = before.get(tag) or self._new(one)
             tree.one = one
+        self._first_full = self._first_due = None  # they may have been those of one that has gone
+        self._be_due_with(self._trees.values())
 
     def _restless(self) -> list[_Tree]:
         """The trees that are to be sampled now; the others rest once more."""

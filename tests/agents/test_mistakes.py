@@ -240,6 +240,18 @@ def test_a_description_does_not_swallow_a_key_that_restricts(project: Project) -
     assert any(found.is_error for found in findings(project, text))
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["dissallowedTools: Bash", "disallowed-tools: Bash", "permission_mode: plan", "Tools: Read"],
+)
+def test_a_description_in_many_lines_swallows_no_other_spelling_of_such_a_key(
+    project: Project, line: str
+) -> None:
+    text = EXAMPLES.replace("model: opus", line).replace("for requests.", "like this: now.")
+
+    assert any(found.is_error for found in findings(project, text))
+
+
 def test_tools_of_agent_teams_are_known(project: Project) -> None:
     assert findings(project, agent("a", "disallowedTools: TeamCreate, TeamDelete")) == ()
 

@@ -313,6 +313,29 @@ async def test_nobody_rests_who_has_a_task(stage: Stage, scene: Scene, samples: 
     assert len(samples) == 5
 
 
+async def test_who_has_gone_wakes_nobody_any_more(
+    stage: Stage, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    def read(*_: object) -> int:
+        looks.append(0)
+        return 0 if scene.watched else 2 * CEILING  # all that it had room for, and more
+
+    monkeypatch.setattr(GrowthClock, "read", read)
+    scene.watch(await stage.start("sleep", "1000"))
+
+    async def gone() -> None:
+        await scene.rounds(2)
+        scene.watched.clear()
+        await scene.rounds(4)
+        looks.clear()
+        await scene.rounds(9)
+
+    await scene.governs(gone)
+    assert len(looks) <= 6  # one a round
+
+
 async def test_a_ceiling_that_is_lowered_holds_for_who_rests(
     stage: Stage, scene: Scene, samples: list[str]
 ) -> None:

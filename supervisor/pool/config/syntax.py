@@ -17,7 +17,7 @@ from supervisor.pool.config.values import upon
 MISTAKES = 20
 """More are not looked for: this is no TOML at all."""
 
-RETRIED = 100_000
+RETRIED = 20_000
 """Characters of a text above which its first mistake is all that is looked for: it takes time."""
 
 _LOOKED_AT = 1000  # characters of a line: patterns with many ways to match take long on more
