@@ -82,8 +82,8 @@ async def test_a_project_that_is_not_trusted_runs_no_command_of_its_own(project:
     warnings = listed["structuredContent"]["warnings"]
     assert [warning.split(": ")[1].split(".")[-1] for warning in warnings] == [
         "command",
-        "extra_arguments",
         "permission_mode",
+        "extra_arguments",
     ]
     assert all(warning.startswith(f"{own}:") for warning in warnings)
     assert all("agent-pool trust" in warning for warning in warnings)
