@@ -115,18 +115,23 @@ def join_or_start(environ: "Mapping[str, str]", cwd: str, root: str | None = Non
     )
 
 
-def try_join(where: place.Place, variables: "Mapping[str, str] | None") -> socket.socket | None:
+def try_join(
+    where: place.Place, variables: "Mapping[str, str] | None", within_s: float | None = None
+) -> socket.socket | None:
     """A connection to the running pool, or None where none answers.
 
     Raises:
         PoolRefusedError: the pool that runs is of another version, or set differently.
+        TimeoutError: it took the connection, and did not answer `within_s`, where that is given.
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.connect(where.socket)
-        say_hello(connection, where.root, variables)
-    except (OSError, PoolEndingError):
+        say_hello(connection, where.root, variables, within_s or START_DEADLINE_S)
+    except (OSError, PoolEndingError) as error:
         connection.close()
+        if within_s is not None and isinstance(error, TimeoutError):
+            raise
         return None
     except BaseException:
         connection.close()
@@ -135,7 +140,10 @@ def try_join(where: place.Place, variables: "Mapping[str, str] | None") -> socke
 
 
 def say_hello(
-    connection: socket.socket, root: str, variables: "Mapping[str, str] | None"
+    connection: socket.socket,
+    root: str,
+    variables: "Mapping[str, str] | None",
+    within_s: float,
 ) -> "dict[str, object]":
     """Say hello and read the answer; returns it.
 
@@ -144,7 +152,7 @@ def say_hello(
         PoolRefusedError: the pool says no.
         OSError: the connection broke.
     """
-    connection.settimeout(START_DEADLINE_S)
+    connection.settimeout(within_s)
     connection.sendall(place.hello_line(__version__, root, variables))
     line = b""
     while not line.endswith(b"\n"):

@@ -5,7 +5,7 @@ import math
 import sys
 from typing import Any
 
-from supervisor.cli._usage import nearest
+from supervisor.cli._usage import did_you_mean
 
 TASKS_LIMIT = 100
 """Tasks that one call of the tool `invoke_many` takes."""
@@ -79,7 +79,7 @@ def _parsed(line: str, where: str) -> dict[str, Any]:
         raise InputError(f"{where}: {_kind(task)}; {ALLOWED}")
     for key in task:
         if key not in KEYS:
-            hint = nearest(key, KEYS)
+            hint = did_you_mean(key, KEYS)
             raise InputError(f'{where}: unknown key "{key}"{hint} (allowed: {", ".join(KEYS)})')
     for key in REQUIRED:
         value = task.get(key)

@@ -100,11 +100,12 @@ def _dispatch_in_project(arguments: argparse.Namespace) -> int:
     if arguments.command in WORKS_IN_PROJECT:
         _check_folder(root, arguments.command)
     settled = {**environ, **settled_variables(environ, cwd)}
-    match arguments.command:
-        case "check":
-            from supervisor.cli._check import check
+    if arguments.command == "check":
+        from supervisor.cli._check import check
 
-            return check(root, settled, arguments.strict, arguments.json)
+        return check(root, settled, arguments.strict, arguments.json)
+    _check_config(arguments, cwd)
+    match arguments.command:
         case "config":
             from supervisor.cli._config import config
 
@@ -113,7 +114,6 @@ def _dispatch_in_project(arguments: argparse.Namespace) -> int:
             from supervisor.cli._doctor import doctor
 
             return doctor(root, settled, arguments.strict, arguments.json)
-    _check_config(arguments, cwd)
     place = find_place(root, settled)
     if given:
         _check_known(place, arguments.command)

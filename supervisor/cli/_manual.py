@@ -19,7 +19,7 @@ USUAL: Mapping[int, str] = {MISUSED: "wrong usage", INTERRUPTED: "Ctrl-C"}
 """What holds for every command whose entry says nothing else."""
 
 NOT_THERE = "no pool runs, none could be started or joined, or it went in the middle"
-NOT_RUNNING = "no pool runs, or it went in the middle"
+NOT_RUNNING = "no pool could be asked: none runs, it is starting or ending, or went in the middle"
 NOT_YET = "the pool is starting, or ending: ask again in a moment"
 FOUND: Mapping[int, str] = {
     DONE: "no error was found",

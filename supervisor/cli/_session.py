@@ -32,6 +32,9 @@ WITHDRAW_S = 2.0
 START_S = 5.0
 """How long a pool that is starting is waited for."""
 
+ANSWER_S = 10.0
+"""How long a pool that runs may take to say hello."""
+
 POLL_S = 0.02
 """Between two looks for its socket."""
 
@@ -50,7 +53,8 @@ class NotYetError(OSError):
 
     def __init__(self, state: str, pid: object) -> None:
         named = f" (pid {pid})" if isinstance(pid, int) else ""
-        super().__init__(f"the pool{named} is {state}: ask again in a moment")
+        advice = "" if state == "ending" else "; if it stays so, agent-pool stop ends it"
+        super().__init__(f"the pool{named} is {state}: ask again in a moment{advice}")
         self.state = state
         """`starting` or `ending`."""
         self.pid = pid if isinstance(pid, int) else None
@@ -81,7 +85,7 @@ def session(
         try:
             client.initialize("agent-pool")
         except (OSError, ValueError, ClientError) as error:
-            message = f"the pool does not answer: {error}"
+            message = f"the pool does not answer: {error}; agent-pool stop ends it"
             raise NoPoolError(message, "pool_silent") from error
         try:
             yield client
@@ -124,7 +128,11 @@ def _awaited(place: Place, environ: Mapping[str, str]) -> socket.socket:
     """A connection to the pool that runs, or is starting."""
     deadline = time.monotonic() + START_S
     while place.holder() is not None:
-        found = _running(place, environ)
+        try:
+            found = _running(place, environ, ANSWER_S)
+        except TimeoutError:
+            message = f"the pool has not answered within {ANSWER_S:.0f} s; agent-pool stop ends it"
+            raise NoPoolError(message, "pool_silent") from None
         if found is not None:
             return found
         try:
@@ -151,8 +159,10 @@ def none_runs(place: Place) -> str:
     return f"no pool of {place.root} runs; {STARTERS}"
 
 
-def _running(place: Place, environ: Mapping[str, str]) -> socket.socket | None:
-    return relay.try_join(place, settled_variables(environ, os.getcwd()) or None)
+def _running(
+    place: Place, environ: Mapping[str, str], within_s: float | None = None
+) -> socket.socket | None:
+    return relay.try_join(place, settled_variables(environ, os.getcwd()) or None, within_s)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from supervisor.cli._failure import CommandError
 from supervisor.cli._manual import FAILED, STARTERS
 from supervisor.cli._screen import colours, painted, visible
-from supervisor.cli._usage import nearest
+from supervisor.cli._usage import did_you_mean
 from supervisor.place import Place, built_in
 
 if TYPE_CHECKING:
@@ -113,7 +113,9 @@ def _unknown(agent: str | None, root: str, environ: Mapping[str, str]) -> str | 
     names = sorted({one.name for one in Catalogue(folders).all()})
     if agent in names:
         return None
-    return f'there is no agent "{agent}"{nearest(agent, names)} (there are: {", ".join(names)})'
+    return (
+        f'there is no agent "{agent}"{did_you_mean(agent, names)} (there are: {", ".join(names)})'
+    )
 
 
 def _choice(arguments: argparse.Namespace) -> "Choice":
@@ -216,7 +218,7 @@ def level(text: str) -> str:
     word = text.lower()
     if word in LEVELS:
         return word
-    hint = nearest(word, LEVELS)
+    hint = did_you_mean(word, LEVELS)
     raise argparse.ArgumentTypeError(f'"{text}" is no level{hint} (allowed: {", ".join(LEVELS)})')
 
 

@@ -23,7 +23,7 @@ class UsageError(Exception):
         """Whose words they are."""
 
 
-def nearest(word: str, known: Collection[str]) -> str:
+def did_you_mean(word: str, known: Collection[str]) -> str:
     """`; did you mean "…" or "…"?`, where something like `word` is known; else nothing."""
     near = difflib.get_close_matches(word, known, n=2)
     return f"; did you mean {' or '.join(map(json.dumps, near))}?" if near else ""
@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
         if strange is None:
             self.error(f"there is nothing to do with: {' '.join(unknown)}")
         name = strange.partition("=")[0]
-        self.error(f"there is no option {name}{nearest(name, options)}")
+        self.error(f"there is no option {name}{did_you_mean(name, options)}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:
@@ -66,7 +66,7 @@ class Parser(argparse.ArgumentParser):
         what = "there is no command" if action.dest == "command" else "not allowed:"
         raise argparse.ArgumentError(
             None if action.dest == "command" else action,
-            f'{what} "{value}"{nearest(str(value), known)} (there are: {", ".join(known)})',
+            f'{what} "{value}"{did_you_mean(str(value), known)} (there are: {", ".join(known)})',
         )
 
     def error(self, message: str) -> NoReturn:
