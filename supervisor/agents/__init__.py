@@ -27,7 +27,7 @@ from ._name import canonical
 from ._records import AgentDefinition, BrokenAgent, BrokenDefinition, UnknownAgent
 from ._servers import McpServer
 from ._sub_agents import left_without_tools
-from ._tools import KNOWN_TOOLS, READ_AND_EDIT, meant_model, meant_tool
+from ._tools import KNOWN_TOOLS, READ_AND_EDIT, covers, meant_model, meant_tool
 
 __all__ = [
     "HONOURED",
@@ -49,6 +49,7 @@ __all__ = [
     "UnknownAgent",
     "canonical",
     "compose",
+    "covers",
     "left_without_tools",
     "meant_model",
     "meant_tool",

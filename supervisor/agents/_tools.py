@@ -90,7 +90,9 @@ def meant_model(model: object) -> str | None:
 def covers(tools: tuple[str, ...] | None, rule: str) -> bool:
     """Whether an agent with that list may do what `rule` allows."""
     listed = READ_AND_EDIT if tools is None else tools
-    return any(one in ("*", rule, rule.split("(", 1)[0]) for one in listed)
+    name = rule.split("(", 1)[0]
+    server = "__".join(name.split("__")[:2]) if name.startswith("mcp__") else name
+    return any(one.removesuffix("__*") in ("*", rule, name, server) for one in listed)
 
 
 def _is_tool(fields: Fields, key: str, word: Named) -> bool:

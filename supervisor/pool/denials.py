@@ -5,7 +5,7 @@ Who could allow it depends: on the CLI's rules, which the agent's file can exten
 
 from collections.abc import Iterator, Sequence
 
-from supervisor.agents import AgentDefinition
+from supervisor.agents import AgentDefinition, covers
 from supervisor.pool.permission import DENIED, IN_BACKGROUND, rule_for
 from supervisor.protocol import Denial
 
@@ -28,17 +28,14 @@ def told_denials(denials: Sequence[Denial], agent: AgentDefinition | None) -> It
 def _advice(agent: AgentDefinition | None, ruled: list[Denial]) -> str:
     """What to do about refusals by the CLI's rules."""
     tools = list(dict.fromkeys(one.tool for one in ruled))
-    listed = set((agent and agent.tools) or ())
-    missing = [tool for tool in tools if tool not in listed]
+    missing = [tool for tool in tools if agent is None or not covers(agent.tools, tool)]
     if not missing:
         return (
-            f"{', '.join(tools)} is listed in {_where(agent)} already, so something else forbids "
-            "it: the permission mode, or a rule of that file or of Claude Code's settings."
+            f"It has {', '.join(tools)} already, so something else forbids it: the permission "
+            f"mode, or a rule of {_where(agent)} or of Claude Code's settings."
         )
-    return (
-        f"To allow it, list {', '.join(missing)} under `tools:` in {_where(agent)}, or only rules, "
-        "such as Bash(git log:*)."
-    )
+    rules = ", or only rules, such as Bash(git log:*)" if "Bash" in missing else ""
+    return f"To allow it, list {', '.join(missing)} under `tools:` in {_where(agent)}{rules}."
 
 
 def _advice_if_asked(agent: AgentDefinition | None, asked: list[Denial]) -> str:

@@ -43,7 +43,21 @@ def test_a_tool_that_is_listed_already_is_not_to_be_listed_again() -> None:
     line = told(Denial("Write", "/etc/hosts"))
 
     assert "To allow it, list" not in line
-    assert "is listed in /p/.claude/agents/coder.md already, so something else forbids it" in line
+    assert "It has Write already, so something else forbids it" in line
+
+
+@pytest.mark.parametrize(
+    ("tools", "tool"),
+    [(("*",), "Bash"), (None, "Edit"), (("mcp__s",), "mcp__s__t"), (("mcp__s__*",), "mcp__s__t")],
+)
+def test_what_it_has_without_its_being_named_is_not_to_be_listed(
+    tools: tuple[str, ...] | None, tool: str
+) -> None:
+    assert f"It has {tool} already" in told(Denial(tool, ""), replace(AGENT, tools=tools))
+
+
+def test_rules_of_bash_are_offered_for_bash_alone() -> None:
+    assert "git log" not in told(Denial("WebFetch", ""))
 
 
 def test_a_built_in_agent_is_to_be_copied_and_not_changed() -> None:

@@ -67,6 +67,7 @@ class _Judged:
         self.problems: list[Problem] = []
         self._path = path
         self._built_in = built_in
+        self._wrong_lists: dict[At, list[Any]] = {}
 
     def judge_once(self) -> bool:
         """Take out what is wrong; whether there was anything, and so may be more behind it."""
@@ -93,8 +94,11 @@ class _Judged:
         """Tell of what can be, and is hardly meant: tools, models and lists of agents."""
         for at, table in agent_tables(self.values):
             denied = table.get("disallowed_tools", [])
-            for key, listed in table.items():
+            wrong = {one[-1]: its for one, its in self._wrong_lists.items() if one[:-1] == at}
+            for key, listed in (table | wrong).items():
                 for number, item in enumerate(listed if isinstance(listed, list) else ()):
+                    if not isinstance(item, str):
+                        continue
                     if (why := _doubtful(key, listed, number, denied)) is not None:
                         here = (*at, key)
                         self._tell((*here, str(number)), f"{written(item)} {why}", here, "warning")
@@ -114,6 +118,8 @@ class _Judged:
         if not isinstance(table, dict) or at[-1] not in table:
             return  # another item of the same list was wrong, too
         value = table.pop(at[-1])
+        if is_item:
+            self._wrong_lists[at] = value
         if not is_unknown:
             self.wrong.add(at)
             if len(at) == 2 and at[0] == "supervisors":
@@ -132,7 +138,7 @@ class _Judged:
             self.lines.setdefault((*at[:-1], meant, *one[len(at) :]), line)
 
 
-def _doubtful(key: str, listed: list[str], number: int, denied: list[str]) -> str | None:
+def _doubtful(key: str, listed: list[Any], number: int, denied: list[str]) -> str | None:
     """What is odd about an item of one of an agent's lists; None: nothing."""
     item = listed[number]
     if key != "extra_arguments" and item in listed[:number]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from supervisor.pool.config import ConfigError
 from tests.pool.config.conftest import Files
 
 
@@ -35,6 +36,16 @@ strategy = "all"
         (10, "supervisors.g.parent"),
         (11, "supervisors.g.strategy"),
     ]
+
+
+def test_an_item_of_a_list_hides_no_other(files: Files) -> None:
+    files.write(files.user, '[agents.a]\ntools = [\n  "Raed",\n  3,\n  "Bsh",\n]\n')
+
+    with pytest.raises(ConfigError) as told:
+        files.load()
+
+    assert [one.line for one in told.value.problems] == [4]
+    assert [one.line for one in told.value.warnings] == [3, 5]
 
 
 def test_a_top_level_mistake_hides_nothing(files: Files) -> None:
