@@ -159,12 +159,12 @@ def _project() -> Iterator[Project]:
 
 def _joining(rounds: int, calls: int) -> Row:
     with _project() as project:
-        where = {"cwd": project.folder, "env": project.environment()}
-        with _started(SERVE, **where) as (_, client, _began):
+        cwd, env = project.folder, project.environment()
+        with _started(SERVE, cwd, env) as (_, client, _began):
             client.initialize("benchmark")
             # `warmup` of an agent that is ready is the cheap tool: it has one argument, too.
             client.call("warmup", {"agent": AGENT})
-            row = measured("relay, a pool runs", SERVE, "warmup", rounds, calls, **where)
+            row = measured("relay, a pool runs", SERVE, "warmup", rounds, calls, cwd, env)
             pool = psutil.Process(project.pool_pid())
             row["pool_rss_bytes"] = pool.memory_info().rss
     return row
@@ -174,8 +174,8 @@ def _cold(rounds: int) -> Row:
     found = []
     for _ in range(rounds):
         with _project() as project:
-            where = {"cwd": project.folder, "env": project.environment()}
-            found.append(measured("relay, no pool runs", SERVE, "", 1, 0, **where))
+            cwd, env = project.folder, project.environment()
+            found.append(measured("relay, no pool runs", SERVE, "", 1, 0, cwd, env))
     keys = [key for key in found[0] if key != "way"]
     return {"way": found[0]["way"]} | {
         key: statistics.median([one[key] for one in found]) for key in keys

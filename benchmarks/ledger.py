@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -247,7 +248,7 @@ def _questions(ledger: Ledger, now: float) -> Iterator[tuple[str, Callable[[], A
     yield "tasks: of the last day", lambda: ledger.tasks(TaskFilter(since=now - 86_400))
     yield "tasks: from the middle on", lambda: ledger.tasks(before="t-000000000800")
     for by in ("pool", "agent", "conversation", "day"):
-        yield f"stats by {by}: the week", lambda by=by: ledger.stats(by)
+        yield f"stats by {by}: the week", partial(ledger.stats, by)
     yield "stats by agent: the last day", lambda: ledger.stats("agent", since=now - 86_400.5)
     yield "spent: the last day", lambda: ledger.spent(since=now - 86_400.5)
     yield "spent: an agent, the last day", lambda: ledger.spent("agent-3", since=now - 86_400.5)

@@ -24,7 +24,7 @@ STREAM_JSON: Final = (
     "--output-format=stream-json",
     "--verbose",
 )
-EXIT_TIMEOUT_S: Final = 10.0
+EXIT_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
