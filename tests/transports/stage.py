@@ -139,12 +139,14 @@ def call(tool: str, number: int = 1, **arguments: object) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
 
 
-def modern(request: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def modern(
+    request: dict[str, Any], capabilities: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
     """The same request by the protocol of 2026-07-28, and the headers that go with it."""
     name = "io.modelcontextprotocol"
     meta = {
         f"{name}/protocolVersion": "2026-07-28",
-        f"{name}/clientCapabilities": {},
+        f"{name}/clientCapabilities": capabilities or {},
         f"{name}/clientInfo": {"name": "tests", "version": "0"},
     }
     headers = {
