@@ -30,7 +30,7 @@ from supervisor.frontend._answers import error_result
 from supervisor.frontend._questions import Context, Unanswered
 from supervisor.pool import TaskError
 
-ANSWER_WITHIN_S = 600.0
+ANSWER_WITHIN_S = 1800.0
 """Seconds in which a client comes back with its answers; then they count as denials."""
 
 ROUNDS = 10
@@ -67,26 +67,25 @@ class Rounds:
             call = _HeldCall(context, params)
             self._nursery.start_soon(call.run, serve)
         else:
-            waiting = self._waiting.get(params.request_state or "")
+            state = params.request_state or ""
+            waiting = self._waiting.get(state)
             if waiting is None or not waiting.is_for(params):
                 return _refusal()
-            call = waiting
-            del self._waiting[params.request_state or ""]
+            call = self._waiting.pop(state)
             call.take(params.input_responses or {})
         answer = await call.attend(context)
         if isinstance(answer, mcp_types.InputRequiredResult):
             assert answer.request_state is not None
             self._waiting[answer.request_state] = call
-            self._nursery.start_soon(self._await_client, answer.request_state)
+            self._nursery.start_soon(self._await_client, answer.request_state, call.attended)
         return answer
 
-    async def _await_client(self, state: str) -> None:
-        call = self._waiting[state]
+    async def _await_client(self, state: str, attended: trio.Event) -> None:
         with trio.move_on_after(ANSWER_WITHIN_S):
-            await call.attended.wait()
-            return
-        del self._waiting[state]
-        call.ask_no_more(NOT_BACK)
+            await attended.wait()
+        call = self._waiting.pop(state, None)
+        if call is not None:
+            call.ask_no_more(NOT_BACK)
 
 
 class _HeldCall:

@@ -13,7 +13,7 @@ from tests.transports.test_clients_that_go import until_outcome
 
 pytestmark = pytest.mark.xdist_group("http")
 
-FORMS = {"elicitation": {"form": {}}}
+FORMS: dict[str, Any] = {"elicitation": {"form": {}}}
 
 
 def ask_mode(served: Served) -> None:
