@@ -60,7 +60,7 @@ async def test_a_command_that_is_allowed_once_runs(client: Client, project: Proj
     question = await client.question()
 
     assert question["method"] == "elicitation/create"
-    assert 'The agent "coder"' in message(question)
+    assert 'the agent "coder"' in message(question)
     assert "  | touch made" in message(question).split("\n")
     assert not made(project)
     await client.answer(question, answer="allow once")
@@ -270,7 +270,7 @@ async def test_tasks_that_ask_at_once_are_each_a_question_of_their_own(client: C
     _, outcome = await client.start_call("invoke_many", tasks=tasks)
     questions = [await client.question(0), await client.question(1)]
     for question in questions:
-        asker = 'The agent "asker"' in message(question)
+        asker = 'the agent "asker"' in message(question)
         await client.answer(question, answer="deny" if asker else "allow once")
     first, second = (await outcome)["content"]
 
