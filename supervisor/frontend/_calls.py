@@ -54,6 +54,7 @@ from supervisor.frontend._records import (
     TreeRecord,
     TreeRow,
 )
+from supervisor.frontend._rounds import Rounds
 from supervisor.ledger import Durations, Stats, TaskFilter
 from supervisor.pool import Desk, Pool, PoolError, Task, TaskError, TaskResult
 from supervisor.pool.outcome import SHELL_ADVICE
@@ -76,6 +77,8 @@ class Client:
     """It was closed from the other side, so nobody cancelled anything but what is `cancelled`."""
     cancelled: deque[object] = field(default_factory=lambda: deque(maxlen=CANCELLED_KEPT))
     """The requests that it took back last, by their ids; what they ask for may have ended."""
+    rounds: Rounds | None = None
+    """Where its calls are held while it is asked; None: nowhere, so it is asked by requests."""
 
 
 CLIENT: ContextVar[Client] = ContextVar("CLIENT")

@@ -9,12 +9,15 @@ from typing import Any
 import mcp_types
 from mcp.server import Server
 from mcp.server.lowlevel.server import NotificationOptions
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from supervisor import __version__
 from supervisor.frontend import _completion, _prompts, _resources
 from supervisor.frontend._answers import error_result
-from supervisor.frontend._calls import Context
+from supervisor.frontend._calls import CLIENT, Context
 from supervisor.frontend._notices import Notices
+from supervisor.frontend._questions import shows_forms
+from supervisor.frontend._rounds import Rounds
 from supervisor.frontend._tools import TOOLS, call_tool, input_schema
 from supervisor.pool import Pool, TaskError
 
@@ -100,18 +103,32 @@ class PoolServer(Server[Any]):
 
     async def _call_tool(
         self, context: Context, params: mcp_types.CallToolRequestParams
-    ) -> mcp_types.CallToolResult:
+    ) -> mcp_types.CallToolResult | mcp_types.InputRequiredResult:
         # A tool that is not listed can be called: the list is for models, to whom each costs
         # tokens, and the command line has use for all.
         try:
             async with self._notices.logged(context):
-                return await call_tool(self._pool, params.name, params.arguments, context)
+                rounds = _rounds_of(context, params)
+                if rounds is not None:
+                    return await rounds.call(context, params, self._serve)
+                return await self._serve(context, params)
         except Exception as error:
-            # A fault of the pool itself: the SDK would tell neither the client nor the log.
-            self._on_fault(error)
-            return error_result(
-                TaskError("internal_error", f"the pool failed: {error!r}.", "Its log says more.")
-            )
+            return self._fault(error)
+
+    async def _serve(
+        self, context: Context, params: mcp_types.CallToolRequestParams
+    ) -> mcp_types.CallToolResult:
+        try:
+            return await call_tool(self._pool, params.name, params.arguments, context)
+        except Exception as error:
+            return self._fault(error)
+
+    def _fault(self, error: Exception) -> mcp_types.CallToolResult:
+        # A fault of the pool itself: the SDK would tell neither the client nor the log.
+        self._on_fault(error)
+        return error_result(
+            TaskError("internal_error", f"the pool failed: {error!r}.", "Its log says more.")
+        )
 
     async def _list_resources(
         self, context: Context, params: mcp_types.PaginatedRequestParams | None
@@ -143,3 +160,13 @@ class PoolServer(Server[Any]):
         self, context: Context, params: mcp_types.CompleteRequestParams
     ) -> mcp_types.CompleteResult:
         return await _completion.complete(self._pool, params)
+
+
+def _rounds_of(context: Context, params: mcp_types.CallToolRequestParams) -> Rounds | None:
+    """Where a call is held whose client may be asked in rounds; None: it is not."""
+    tool = TOOLS.get(params.name)
+    if tool is None or not tool.asks or context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+        return None
+    # What goes on with a call must never begin one, whatever else it says.
+    goes_on = params.request_state is not None or params.input_responses is not None
+    return CLIENT.get().rounds if goes_on or shows_forms(context) else None

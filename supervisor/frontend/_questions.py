@@ -14,7 +14,6 @@ import mcp_types
 import pydantic
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError, NoBackChannelError
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from supervisor.pool import Decision, Desk, Wish
 from supervisor.pool.permission import DENIED, Answer, Show, nobody
@@ -44,11 +43,12 @@ RETURNED = "the call that could have been asked has returned"
 GONE = "the client that could have been asked has gone"
 """Why nobody can be asked any more."""
 
-OLDER_PROTOCOL = "Claude Code can be asked with MCP_PROTOCOL_NEGOTIATION=legacy in its environment"
-"""What lets Claude Code 2.1.332 speak a version of MCP in which a server can ask (measured)."""
-
 DISMISSED = "the question was dismissed without an answer"
 UNCLEAR = "the question was answered with none of its choices"
+
+
+class Unanswered(Exception):  # noqa: N818 - what happened
+    """No answer to a question comes any more; the message says why."""
 
 
 def desk_for(context: Context) -> Desk:
@@ -56,18 +56,22 @@ def desk_for(context: Context) -> Desk:
     return Desk(closed=_why_not(context))
 
 
-def _why_not(context: Context) -> str | None:
+def shows_forms(context: Context) -> bool:
+    """Whether the client has declared that it can show questions."""
     declared = context.session.client_capabilities
     form = None if declared is None else declared.elicitation
-    if form is None or (form.form is None and form.url is not None):
+    return form is not None and (form.form is not None or form.url is None)
+
+
+def _why_not(context: Context) -> str | None:
+    if not shows_forms(context):
         return (
             "the client that called shows no questions (Claude Code's window does, and agent-pool "
             "invoke at a terminal)"
         )
     if not context.session.can_send_request:
         version = context.session.protocol_version
-        way_out = f"; {OLDER_PROTOCOL}" if version in MODERN_PROTOCOL_VERSIONS else ""
-        return f"no question reaches the client that called (MCP {version}{way_out})"
+        return f"no question reaches the client that called (MCP {version})"
     return None
 
 
@@ -79,7 +83,7 @@ def show_to(context: Context) -> Show:
             answer = await context.session.elicit_form(
                 question(wish), _SCHEMA, related_request_id=context.request_id
             )
-        except NoBackChannelError as error:
+        except (NoBackChannelError, Unanswered) as error:
             return nobody(str(error))
         except MCPError as error:
             if error.error.code == mcp_types.CONNECTION_CLOSED:

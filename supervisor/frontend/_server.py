@@ -18,6 +18,7 @@ from supervisor.frontend._calls import CLIENT, Client
 from supervisor.frontend._mcp import PoolServer
 from supervisor.frontend._notices import Notices, lists_changed
 from supervisor.frontend._resources import Address
+from supervisor.frontend._rounds import Rounds
 from supervisor.frontend._transport import LineReader, LineWriter
 from supervisor.place import HELLO_LIMIT, Place, differences, parse_hello
 from supervisor.pool import ConfigurationReloaded, Pool, PoolEvent
@@ -169,6 +170,7 @@ class FrontEnd:
         writer = LineWriter(stream, lambda message: self._written(number, message))
         reader.on_malformed = writer.refuse
         async with trio.open_nursery() as nursery:
+            CLIENT.get().rounds = Rounds(nursery)
             nursery.start_soon(writer.abandon_when_cancelled)
             options = self._server.create_initialization_options()
             await self._server.run(reader, writer, options)

@@ -54,6 +54,8 @@ class Tool:
     call: Callable[[Pool, Any, Context], Awaitable[mcp_types.CallToolResult]]
     long: bool = False
     """Its results may be long, and are wanted whole."""
+    asks: bool = False
+    """Its caller may be asked what an agent may do."""
 
     def declared(self) -> mcp_types.Tool:
         """As `tools/list` gives it."""
@@ -157,6 +159,7 @@ TOOLS = {
             annotations=WORKS,
             call=_calls.invoke,
             long=True,
+            asks=True,
         ),
         Tool(
             name="invoke_many",
@@ -171,6 +174,7 @@ TOOLS = {
             annotations=WORKS,
             call=_calls.invoke_many,
             long=True,
+            asks=True,
         ),
         Tool(
             name="submit",
@@ -261,6 +265,7 @@ TOOLS = {
             annotations=CONSULTS,
             call=_calls.consult,
             long=True,
+            asks=True,
         ),
         Tool(
             name="cancel",

@@ -12,7 +12,8 @@ until 2025-11-25    a request whose connection breaks is not cancelled, as that 
                     task goes on to its end, and its outcome is found by its id; when the session
                     is deleted, what it still waits for runs on for `disconnect_grace`
 from 2026-07-28 on  a broken connection and a cancelled request are the same thing there, and nobody
-                    can tell one from the other: the task runs on for `disconnect_grace`
+                    can tell one from the other: the task runs on for `disconnect_grace`; a call
+                    that was answered with a question has no connection, see `_rounds`
 ==================  ==============================================================================
 
 Only a pool that serves HTTP imports this module.
@@ -35,6 +36,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 from supervisor.frontend._asgi import Message, Receive, Scope, Send, serve
 from supervisor.frontend._calls import CLIENT, Client
+from supervisor.frontend._rounds import Rounds
 from supervisor.frontend._server import FrontEnd
 from supervisor.pool import HttpAddress
 
@@ -163,9 +165,10 @@ class HttpServer:
             if refusal is not None:
                 await _refuse(send, *refusal)
             else:
-                await self._serve(manager, scope, receive, send)
+                await self._serve(manager, rounds, scope, receive, send)
 
-        async with manager.run():
+        async with trio.open_nursery() as held, manager.run():
+            rounds = Rounds(held)
             task_status.started(self)
             await serve(app, self._listener, self._front_end.on_fault)
 
@@ -205,6 +208,7 @@ class HttpServer:
     async def _serve(
         self,
         manager: StreamableHTTPSessionManager,
+        rounds: Rounds,
         scope: Scope,
         receive: Receive,
         send: Send,
@@ -214,7 +218,7 @@ class HttpServer:
         if scope["method"] == "DELETE":
             client.lost = True  # it goes, and takes back nothing
         if _header(scope, b"mcp-protocol-version") not in ("", *HANDSHAKE_PROTOCOL_VERSIONS):
-            client = Client(client.name, lost=True)
+            client = Client(client.name, lost=True, rounds=rounds)
 
         async def sent(message: Message) -> None:
             for name, value in message.get("headers", ()):

@@ -93,6 +93,10 @@ class Raw:
         line = json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n"
         await self._stream.send_all(line)
 
+    async def close(self) -> None:
+        """Go."""
+        await self._stream.aclose()
+
     async def until(self, wanted: Any) -> Message:
         """The next message that is `wanted`; notifications on the way are kept."""
         with trio.fail_after(LIMIT_S):

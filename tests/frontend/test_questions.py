@@ -96,16 +96,6 @@ async def test_a_client_that_shows_none_is_nobody_to_ask(tmp_path: Path, mode: M
         assert "nobody to ask: the client that called shows no" in await outcome(client)
 
 
-async def test_over_the_newest_protocol_there_is_nobody_to_ask(tmp_path: Path) -> None:
-    person = Person(answer="allow once")
-    async with connected(tmp_path, "auto", person) as client:
-        said = await outcome(client)
-    assert said.startswith("deny: nobody to ask: ")
-    assert "MCP_PROTOCOL_NEGOTIATION=legacy" in said
-
-    assert person.asked == []
-
-
 @given(text=st.text(st.characters(exclude_categories=())))
 def test_every_line_of_an_agents_words_is_behind_a_bar(text: str) -> None:
     plain = question(WISH).split("\n")

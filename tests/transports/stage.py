@@ -14,6 +14,7 @@ from typing import Any, Literal
 import httpx2
 import trio
 from mcp import Client
+from mcp.client.session import ElicitationFnT
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.client import LIMIT_S, SERVE, Project
@@ -69,12 +70,14 @@ class Served:
         return str(self.post().headers["mcp-session-id"])
 
     @asynccontextmanager
-    async def client(self, era: Era = "legacy") -> AsyncIterator[Client]:
-        """The SDK's client."""
+    async def client(
+        self, era: Era = "legacy", person: ElicitationFnT | None = None
+    ) -> AsyncIterator[Client]:
+        """The SDK's client; `person` answers what it is asked."""
         headers = {"authorization": f"Bearer {self.token}"}
         async with httpx2.AsyncClient(headers=headers, timeout=LIMIT_S) as http:
             transport = streamable_http_client(self.url, http_client=http)
-            async with Client(transport, mode=era) as client:
+            async with Client(transport, mode=era, elicitation_callback=person) as client:
                 yield client
 
     def connect(self) -> socket.socket:
@@ -139,12 +142,14 @@ def call(tool: str, number: int = 1, **arguments: object) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
 
 
-def modern(request: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def modern(
+    request: dict[str, Any], capabilities: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
     """The same request by the protocol of 2026-07-28, and the headers that go with it."""
     name = "io.modelcontextprotocol"
     meta = {
         f"{name}/protocolVersion": "2026-07-28",
-        f"{name}/clientCapabilities": {},
+        f"{name}/clientCapabilities": capabilities or {},
         f"{name}/clientInfo": {"name": "tests", "version": "0"},
     }
     headers = {
