@@ -74,9 +74,10 @@ class Journal:
     @property
     def problem(self) -> LedgerError | None:
         """Why nothing can be written; None: all is well, or there is to be no ledger."""
+        problem = self._error if self.is_on else None
         if self._ledger is not None:
-            return self._ledger.problem.value
-        return self._error if self.is_on else None
+            problem = self._ledger.problem.value
+        return problem
 
     async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
         """Open the ledger, end what an earlier pool left open, and keep it small."""
@@ -101,7 +102,7 @@ class Journal:
             return
         tries = self._tries
         async with self._opening:
-            if self._ledger is not None or self._tries != tries:
+            if self._tries != tries:
                 return  # somebody else has just tried
             self._tries += 1
             # How long a reply is, each task says itself.
