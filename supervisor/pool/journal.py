@@ -104,7 +104,6 @@ class Journal:
         async with self._opening:
             if self._tries != tries:
                 return  # somebody else has just tried
-            self._tries += 1
             # How long a reply is, each task says itself.
             settings = Settings(reply_file_above=2**62, retention=self._retention)
             try:
@@ -121,8 +120,10 @@ class Journal:
                 if str(failed) != str(self._error):
                     self._emit(LedgerFailed("", str(failed)))
                 self._error = failed
+                self._tries += 1  # not before: who is cancelled has not tried
                 return
             self._ledger, self._error = ledger, None
+            self._tries += 1
         if found.ended or found.waiting:
             self._emit(TasksInterrupted("", len(found.ended), len(found.waiting)))
         await self.on_interrupted(list(found.waiting))
