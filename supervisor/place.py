@@ -15,6 +15,7 @@ One pool serves one project *root*, and keeps everything in one *state folder* (
 The relay imports this module, so it uses the standard library alone, and little of it.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -258,7 +259,7 @@ class Place:
         """What the tag of every process of this place's pools begins with, one after the other."""
         self.lock = os.path.join(self.folder, LOCK)
         self.cgroup = cgroup_of(self.folder)
-        """The name of the cgroup that its agents are in, where there is one."""
+        """What the name begins with of the cgroup that its agents are in, where there is one."""
         self.cgroup_note = cgroup_note(self.folder)
         """Says where that cgroup is."""
         self.start_lock = os.path.join(self.folder, "start.lock")
@@ -298,7 +299,11 @@ def mark_of(folder: str) -> str:
 
 
 def cgroup_of(folder: str) -> str:
-    """The name of the cgroup of the pools that have their state in `folder`."""
+    """What the names begin with of the cgroups of pools that have their state in `folder`.
+
+    Each pool has one of its own: where somebody removes the folder of one that runs, the next one
+    is not to share its agents' end.
+    """
     return f"agent-pool-{mark_of(folder)}"
 
 
@@ -315,7 +320,8 @@ def noted_cgroup(folder: str) -> "str | None":
     except OSError:
         return None
     # By its name too: what is noted there gets killed.
-    return path if os.path.basename(path) == cgroup_of(folder) else None
+    name = os.path.basename(path)
+    return path if name == cgroup_of(folder) or name.startswith(f"{cgroup_of(folder)}-") else None
 
 
 def holder_of(lock: str) -> "dict[str, Any] | None":
@@ -357,10 +363,17 @@ def private_folder(path: str) -> None:
         if facts.st_mode & 0o077:
             os.chmod(path, 0o700)
     except OSError as error:
-        raise PlaceError(
-            f"the state folder {path} cannot be used: {error.strerror}; "
-            "make it writable, or set XDG_STATE_HOME to a folder that is"
-        ) from error
+        raise PlaceError(unusable(path, error)) from error
+
+
+def unusable(path: str, error: OSError) -> str:
+    """What is wrong with the state folder `path`, and what to do."""
+    advice = "make it writable, or set XDG_STATE_HOME to a folder that is"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        advice = (
+            "its disk is full: make room there, or set XDG_STATE_HOME to a folder on another disk"
+        )
+    return f"the state folder {path} cannot be used: {error.strerror}; {advice}"
 
 
 def _first_object(data: bytes) -> "dict[str, Any]":

@@ -267,7 +267,26 @@ def last_words(where: place.Place) -> str:
             lines = [line.strip() for line in file if line.strip()]
     except OSError:
         lines = []
-    return lines[-1] if lines else f"it left no word; see {where.log}"
+    if lines:
+        return lines[-1]
+    try:
+        _write_something(where.folder)
+    except OSError as error:
+        return place.unusable(where.folder, error)
+    if os.path.exists(where.log):
+        return f"it left no word; see {where.log}"
+    return "it left no word; at a terminal, agent-pool run says more"
+
+
+def _write_something(folder: str) -> None:
+    """See whether `folder` has room for a file; raises OSError."""
+    path = os.path.join(folder, f"room.{os.getpid()}")
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, b" " * 4096)
+    finally:
+        os.close(fd)
+        os.unlink(path)
 
 
 def copy_both_ways(pool: socket.socket) -> int:

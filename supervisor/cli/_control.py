@@ -156,7 +156,7 @@ def status(place: Place, as_json: bool, starts_s: float = START_S) -> int:
     facts["down"] = [agent["name"] for agent in facts["agents"] if agent["state"] == "down"]
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     _say(as_json, facts, _table(facts, colour))
-    return FAILED if facts["down"] else DONE
+    return FAILED if facts["down"] or facts.get("ledger") else DONE
 
 
 def tree(place: Place, as_json: bool) -> int:
@@ -245,6 +245,8 @@ def _table(facts: dict[str, Any], colour: bool) -> str:
     ]
     if facts["down"]:
         above.append(f"down: {', '.join(facts['down'])}; agent-pool tail says why")
+    if facts.get("ledger"):
+        above.append(f"new tasks are refused: {facts['ledger']}")
     drawn = table(rows, columns(sys.stdout))
     if colour:
         width = max(len(row[0]) for row in rows)

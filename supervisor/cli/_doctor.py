@@ -30,6 +30,12 @@ PIDS = 4096
 FREE_DISK = 2**30
 """Bytes of temporary files below which agents soon have no room."""
 
+STATE_DISK = 64 * 2**20
+"""Bytes of state below which a pool soon has no room: its log, its ledger and long replies."""
+
+STATE_FULL = 2**20
+"""Bytes below which it has none now: every task is refused that cannot be put on record."""
+
 MEMORY = 2 * 2**30
 """Bytes of the machine's memory: an agent takes 0.1 to 0.5 GiB."""
 
@@ -175,7 +181,7 @@ def _look_at_state(place: Place, report: Report) -> None:
         advice = "make it writable, or set XDG_STATE_HOME, or state_folder in your pool.toml"
         report.error(f"{place.folder} cannot be used: {why}; {advice}", "state")
     else:
-        report.note(f"state is kept in {place.folder}", "state")
+        _look_at_room(place.folder, report)
     holder = place.holder()
     if holder is None:
         report.note(f"no pool of {place.root} runs", "pool")
@@ -185,6 +191,20 @@ def _look_at_state(place: Place, report: Report) -> None:
             f"{holder.get('version')}); agent-pool stop ends it",
             "pool",
         )
+
+
+def _look_at_room(folder: str, report: Report) -> None:
+    there = next(path for path in (Path(folder), *Path(folder).parents) if path.is_dir())
+    free = shutil.disk_usage(there).free
+    message = f"state is kept in {folder}"
+    few = f"{message}, and its disk has only {free / 2**20:.1f} MiB left: make room there, or set "
+    few += "XDG_STATE_HOME to a folder on another disk"
+    if free < STATE_FULL:
+        report.error(few, "state")
+    elif free < STATE_DISK:
+        report.warn(few, "state")
+    else:
+        report.note(f"{message} ({free / 2**30:.1f} GiB left)", "state")
 
 
 def _look_at_node(cli: Cli, environ: Mapping[str, str], report: Report) -> None:

@@ -89,6 +89,11 @@ def end_cgroup(folder: str) -> None:
     path = noted_cgroup(folder)  # it may be wherever that pool was started
     if path is not None:
         end_subtree(Path(path))
+    forget_cgroup(folder)
+
+
+def forget_cgroup(folder: str) -> None:
+    """Remove the note that says where the cgroup is."""
     with contextlib.suppress(OSError):
         os.unlink(cgroup_note(folder))
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from supervisor import __version__
-from supervisor.place import LOCK, Place, PlaceError, signed_by
+from supervisor.place import LOCK, Place, PlaceError, signed_by, unusable
 
 LOCK_PATIENCE_S = 60.0
 """How long a new pool waits for one that is ending."""
@@ -73,10 +73,58 @@ def claim_lock(folder: str) -> int | None:
     return fd
 
 
-def sign_lock(fd: int, root: str, reaper: int | None) -> None:
-    """Write into the lock file that this process is the pool of `root`, and who its reaper is."""
-    holder = {"pid": os.getpid(), "reaper": reaper, "root": root, "version": __version__}
-    os.pwrite(fd, json.dumps(holder).encode(), 0)
+class Hold:
+    """What a pool has of its place: the lock, in the folder that was there when it came.
+
+    Somebody may remove that folder, and another pool make it anew: all that bears its name is the
+    other's then.
+    """
+
+    def __init__(self, place: Place, lock: int) -> None:
+        """`lock`: from `take_lock`.
+
+        Raises:
+            OSError: the folder is gone.
+        """
+        self._place = place
+        self._lock = lock
+        # Held open, so that no other folder gets its number.
+        self._folder = os.open(place.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def loss(self) -> str | None:
+        """How the place was lost, in words; None: it is this pool's yet.
+
+        A lock file that is merely gone counts for nothing: the next pool is told by the new one.
+        """
+        folder, place = self._place.folder, self._place
+        if not _is_there(folder, self._folder):
+            return f"its state folder {folder} was removed"
+        if os.path.exists(place.lock) and not _is_there(place.lock, self._lock):
+            return f"its lock file {place.lock} was removed, and another pool has made its own"
+        return None
+
+
+def _is_there(path: str, fd: int) -> bool:
+    """Whether what `fd` has open is found at `path` yet, as far as can be told."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # a disk that does not answer
+
+
+def sign_lock(fd: int, place: Place, reaper: int | None) -> None:
+    """Write into the lock file that this process is the pool of `place`, and who its reaper is.
+
+    Raises:
+        PlaceError: it cannot be written.
+    """
+    holder = {"pid": os.getpid(), "reaper": reaper, "root": place.root, "version": __version__}
+    try:
+        os.pwrite(fd, json.dumps(holder).encode(), 0)
+    except OSError as error:
+        raise PlaceError(unusable(place.folder, error)) from error
 
 
 def sign_ending(lock: str) -> None:

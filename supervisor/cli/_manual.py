@@ -226,7 +226,12 @@ MANUAL: Mapping[str, Entry] = {
         LOOK,
         "say whether this project's pool runs, and how its agents do",
         ("agent-pool status", "agent-pool status --json"),
-        HEALTH,
+        {
+            **HEALTH,
+            DONE: "a pool runs, no agent is down, and its ledger can be written",
+            FAILED: "it is degraded, an agent is down, the ledger cannot be written, or it does "
+            "not answer",
+        },
     ),
     "top": Entry(
         LOOK,

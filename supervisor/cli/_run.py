@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import resource
+import secrets
 import signal
 import sys
 from collections.abc import Mapping
@@ -15,8 +16,8 @@ import trio
 from supervisor import __version__, guardian, reaper
 from supervisor.agents import Folders
 from supervisor.cli._http import NoHttp, open_http
-from supervisor.cli._leftovers import end_cgroup, end_leftovers
-from supervisor.cli._lock import sign_ending
+from supervisor.cli._leftovers import end_leftovers, forget_cgroup
+from supervisor.cli._lock import Hold, sign_ending
 from supervisor.cli._start import Ways
 from supervisor.frontend import FrontEnd, claim_stdio, close, listen
 from supervisor.logs import OnLine, Rotation, Transcripts, adjust_log, open_log
@@ -26,6 +27,7 @@ from supervisor.pool.config import LogsTable
 from supervisor.process import (
     become_subreaper,
     end_everything_below,
+    end_subtree,
     on_children,
     reap_adopted_forever,
     use_cgroups,
@@ -35,6 +37,9 @@ from supervisor.tree import ChildExited, ChildSpec, Event, Supervisor, Superviso
 FIRST_CLIENT_S = 10.0
 """How long a pool that lingers waits for the client that started it."""
 
+LOOK_S = 2.0
+"""Seconds between two looks whether the state folder is this pool's yet."""
+
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """The signals that end a pool in order; SIGHUP has a daemon reload instead."""
 
@@ -42,8 +47,11 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 
 
-def serve(place: Place, environ: Mapping[str, str], cwd: str, ways: Ways) -> int:
-    """Serve until told to stop; returns the exit status. The arguments are those of `run`."""
+def serve(place: Place, environ: Mapping[str, str], cwd: str, ways: Ways, hold: Hold) -> int:
+    """Serve until told to stop; returns the exit status.
+
+    The arguments are those of `run`, and what it holds of the place.
+    """
     _raise_descriptor_limit()
     _restore_quit()
     stdio = claim_stdio() if ways.stdio else None
@@ -54,7 +62,7 @@ def serve(place: Place, environ: Mapping[str, str], cwd: str, ways: Ways) -> int
         # look for what is left.
         signal.signal(number, signal.SIG_IGN)
     try:
-        program = _Program(place, environ, cwd, ways, stdio)
+        program = _Program(place, environ, cwd, ways, hold, stdio)
     except NoHttp as error:
         _say(str(error))
         return 1
@@ -91,6 +99,7 @@ class _Program:
         environ: Mapping[str, str],
         cwd: str,
         ways: Ways,
+        hold: Hold,
         stdio: trio.abc.Stream | None,
     ) -> None:
         variables = settled_variables(environ, cwd)
@@ -102,7 +111,9 @@ class _Program:
         self._place = place
         self._environ = environ
         self._linger = ways.linger
+        self._hold = hold
         self._stdio = stdio
+        self._cgroup: Path | None = None
         self._temporary = TemporaryFolders(place.folder, environ)
         self._transcripts: Transcripts | None = None
         self._pool = Pool(
@@ -153,6 +164,7 @@ class _Program:
                 nursery.start_soon(reap_adopted_forever)
                 nursery.start_soon(self._end_at_once, nursery.cancel_scope)
                 nursery.start_soon(self._await_guardians_end)
+                nursery.start_soon(self._await_loss)
                 self._reloads = nursery
                 await self._end_strays()
                 self._use_cgroup()
@@ -162,10 +174,13 @@ class _Program:
                 await self._serve(listener)
                 nursery.cancel_scope.cancel()
         finally:
-            close(self._place)
+            self._take_socket_away()
             left = await end_everything_below()
-            await self._temporary.clean()
-            end_cgroup(self._place.folder)
+            if self._cgroup is not None:
+                end_subtree(self._cgroup)
+            if self._hold.loss() is None:
+                await self._temporary.clean()
+                forget_cgroup(self._place.folder)
             self._log.info("pool_ended", why=self._why, processes_left=left)
             if self._transcripts is not None:
                 self._transcripts.close()
@@ -182,9 +197,32 @@ class _Program:
             self._log.warning("temporary_folders_removed", number=removed)
 
     def _use_cgroup(self) -> None:
-        path = use_cgroups(self._place.cgroup)
-        if path is not None:
+        path = use_cgroups(f"{self._place.cgroup}-{secrets.token_hex(4)}")
+        if path is None:
+            return
+        try:
             Path(self._place.cgroup_note).write_text(str(path))
+        except OSError as error:
+            # Whom a killed pool has left there, nobody would find.
+            end_subtree(path)
+            self._log.warning("no_cgroup", why=str(error))
+            return
+        self._cgroup = path
+
+    def _take_socket_away(self) -> None:
+        if self._hold.loss() is None:
+            close(self._place)
+
+    async def _await_loss(self) -> None:
+        """End where the state folder is not ours any more: nobody finds this pool again."""
+        while True:
+            await trio.sleep(LOOK_S)
+            if (loss := self._hold.loss()) is not None:
+                self._log.error("place_lost", why=loss)
+                with contextlib.suppress(OSError):
+                    _say(f"the pool of {self._place.root} ends: {loss}")
+                self._end(loss)
+                return
 
     async def _serve(self, listener: trio.SocketListener) -> None:
         async def front_end(*, task_status: trio.TaskStatus[object]) -> None:
@@ -213,7 +251,7 @@ class _Program:
             self._log.info("pool_stopping", why=self._why)
             # First the door, then the house: who comes now finds no socket, and waits for the
             # next pool.
-            close(self._place)
+            self._take_socket_away()
             listener.socket.close()
             if http is not None:
                 http.close()
@@ -308,7 +346,7 @@ class _Program:
             await self._front_end.changed.wait()
 
     def _end(self, why: str) -> None:
-        if not self._why:
+        if not self._why and self._hold.loss() is None:
             sign_ending(self._place.lock)
         self._why = self._why or why
         self._front_end.ending = True  # at once: nobody is to be let into an ending pool

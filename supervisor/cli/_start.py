@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from supervisor import reaper
-from supervisor.cli._lock import Busy, sign_lock, take_lock
-from supervisor.place import INSTEAD_OF_NESTING, TAG, Place, PlaceError
+from supervisor.cli._lock import Busy, Hold, sign_lock, take_lock
+from supervisor.place import INSTEAD_OF_NESTING, TAG, Place, PlaceError, unusable
 
 
 class Ways:
@@ -56,10 +56,11 @@ def run(place: Place, environ: Mapping[str, str], cwd: str, ways: Ways) -> int:
         place.prepare()
         # Before the fork: both are to hold it.
         lock = take_lock(place)
+        hold = Hold(place, lock)
     except PlaceError as error:
         return fail(str(error))
     except OSError as error:
-        return fail(f"the state folder cannot be used: {error}")
+        return fail(unusable(place.folder, error))
     except Busy:
         if ways.linger and not ways.stdio:
             return 0  # whoever started this one joins the other
@@ -67,19 +68,24 @@ def run(place: Place, environ: Mapping[str, str], cwd: str, ways: Ways) -> int:
         return fail(f"a pool of {place.root} runs already; {join}agent-pool stop ends it")
 
     def pool() -> int:
-        sign_lock(lock, place.root, reaper.above())
+        try:
+            sign_lock(lock, place, reaper.above())
+        except PlaceError as error:
+            return fail(str(error))
         # All that is loaded stays: to look through it for garbage takes a tenth of the start.
         gc.disable()
         from supervisor.cli._run import serve
 
         gc.enable()
-        return serve(place, environ, cwd, ways)
+        return serve(place, environ, cwd, ways, hold)
 
-    return reaper.guard(pool, lambda: _remove_cgroup(place))
+    return reaper.guard(pool, lambda: _remove_cgroup(place, hold))
 
 
-def _remove_cgroup(place: Place) -> None:
+def _remove_cgroup(place: Place, hold: Hold) -> None:
     """A pool that was killed leaves it; nobody is in it any more."""
+    if hold.loss() is not None:
+        return  # what is noted there is another pool's
     path = place.noted_cgroup()
     for folder, _, _ in os.walk(path, topdown=False) if path is not None else ():
         with suppress(OSError):
@@ -94,5 +100,8 @@ def _refuse(message: str) -> int:
 
 
 def _say(message: str) -> int:
-    sys.stderr.write(f"agent-pool: {message}\n")
+    # It may be a file, on the disk that is full.
+    with suppress(OSError):
+        sys.stderr.write(f"agent-pool: {message}\n")
+        sys.stderr.flush()
     return 1

@@ -284,7 +284,10 @@ async def reset(pool: Pool, arguments: ResetArguments, context: Context) -> Answ
 async def list_agents(pool: Pool, arguments: NoArguments, context: Context) -> Answer:
     """Every agent, and how it does."""
     rows = [AgentRecord.model_validate(row) for row in await pool.agents()]
-    return record_result(ListRecord(agents=rows, warnings=pool.warnings, refused=pool.refused))
+    record = ListRecord(
+        agents=rows, warnings=pool.warnings, refused=pool.refused, ledger=pool.ledger_problem
+    )
+    return record_result(record)
 
 
 async def reload(pool: Pool, arguments: NoArguments, context: Context) -> Answer:

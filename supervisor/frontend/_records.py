@@ -111,6 +111,10 @@ class ListRecord(BaseModel):
         list[str],
         Field(description="What is wrong with changed files: what they said before holds on."),
     ]
+    ledger: Annotated[
+        str | None,
+        Field(description="Why no task can be put on record, so that new ones are refused."),
+    ] = None
 
 
 class ReloadRecord(BaseModel):

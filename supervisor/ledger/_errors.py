@@ -13,8 +13,8 @@ Trouble = Literal[
 
 _ADVICE: Final[dict[Trouble, str]] = {
     "damaged": "end the program and move the file away (with its -wal and -shm), or mend it with "
-    "sqlite3's .recover; a new one is made then",
-    "not_a_ledger": "move it away, or give the ledger another path; a new one is made then",
+    "sqlite3's .recover; a new one is made at the next start",
+    "not_a_ledger": "move it away; a new one is made at the next task",
     "newer": "run the version of the program that made it, or a later one",
     "read_only": "make the file and its folder writable for this user",
     "full": "make room on its disk, or raise the quota or the size limit",

@@ -78,7 +78,7 @@ class Ledger(Questions, trio.abc.AsyncResource):
     faster than it is written: so the memory is bounded by the tasks that are open.
 
     Where a write fails, `problem` says why. From then on nothing is accepted, and outcomes stay in
-    memory, to be answered from there. It is tried again by itself.
+    memory, to be answered from there. It is tried again by itself, and by who calls `accept`.
 
     All of it is called from the Trio run that it was opened in, by one program at a time.
     """
@@ -181,7 +181,7 @@ class Ledger(Questions, trio.abc.AsyncResource):
             LedgerError: it cannot be written; it is not accepted.
             ValueError: it is not a queued task without attempts, or there is one of this id.
         """
-        self._check_usable()
+        await self._check_usable()
         if record.state != "queued" or record.attempts or record.usage != Usage():
             raise ValueError(f"{record.id} is not new: {record}")
         self._last_number += 1
@@ -413,11 +413,18 @@ class Ledger(Questions, trio.abc.AsyncResource):
                 return done
             done += last
 
-    def _check_usable(self) -> None:
+    async def _check_usable(self) -> None:
+        if not self._closed and self._may_be_over(self.problem.value):
+            # Who has just made room need not wait until it is tried again by itself.
+            await self._writer.hurry().done.wait()
         if self._closed:
             raise LedgerError("closed", self.path, "it has been closed")
         if self.problem.value is not None:
             raise self.problem.value
+
+    @staticmethod
+    def _may_be_over(problem: LedgerError | None) -> bool:
+        return problem is not None and problem.trouble != "damaged"
 
     def _time(self, at: float | None) -> float:
         return self._settings.clock() if at is None else at

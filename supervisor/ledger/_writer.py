@@ -87,6 +87,7 @@ class Writer:
         self._batch = Batch()
         self._jobs: deque[Callable[[], None]] = deque()
         self._closing = False
+        self._hurried = False
         # And this is the thread's own.
         self._failures = 0
         self._try_at = 0.0
@@ -102,6 +103,13 @@ class Writer:
         """Have the change written, in place of an earlier one of its task; returns its batch."""
         with self._wakeup:
             self._batch.changes[change.record.id] = change
+            self._wakeup.notify()
+            return self._batch
+
+    def hurry(self) -> Batch:
+        """Have the open batch tried now, changes or none, whatever failed before; returns it."""
+        with self._wakeup:
+            self._hurried = True
             self._wakeup.notify()
             return self._batch
 
@@ -156,6 +164,7 @@ class Writer:
             batch = None
             if self._due_in_s() < math.inf and (self._is_due() or self._closing):
                 batch, self._batch = self._batch, Batch()
+                self._hurried = False
             jobs = list(self._jobs)
             self._jobs.clear()
             return batch, jobs, self._closing
@@ -165,6 +174,8 @@ class Writer:
 
     def _due_in_s(self) -> float:
         """Seconds until a commit is to be tried, with or without changes; inf: there is no need."""
+        if self._hurried:
+            return 0
         now = time.monotonic()
         if self._failures:
             return self._try_at - now

@@ -51,6 +51,8 @@ class Down:
     """Seconds since the epoch."""
     launch_key: object
     """What was started when it went down: something else may fare better."""
+    culprit: str
+    """The agent whose end took it down, as its log lines name it."""
     again_at: float | None
     """When its cool-down ends and it is started again, on Trio's clock; None: it is not."""
 
@@ -292,11 +294,18 @@ class Agent:
 
     # ---- down and up
 
-    def go_down(self, reason: str, ended: str | None, cool_down_s: float | None = None) -> bool:
+    def go_down(
+        self,
+        reason: str,
+        ended: str | None,
+        cool_down_s: float | None = None,
+        culprit: str | None = None,
+    ) -> bool:
         """It is given up: everybody who waits is told. False: it was down already.
 
         Then the first reason stays, though more of the tree has to be started again for it.
-        `cool_down_s` is after how long it is started again by itself; None: never.
+        `cool_down_s` is after how long it is started again by itself; None: never. `culprit` is
+        the agent that failed, by its log lines; None: this one.
         """
         now = trio.current_time()
         again_at = None if cool_down_s is None else now + cool_down_s
@@ -304,7 +313,8 @@ class Agent:
             self.down.ended, self.down.again_at = ended, again_at
             return False
         key = self.seats[0].launch_key
-        self.down = Down(reason, ended, now, time.time(), key, again_at)
+        failed = culprit or self.defined_as
+        self.down = Down(reason, ended, now, time.time(), key, failed, again_at)
         for seat in self.seats:
             seat.eager = False
         self.fail_waiting(self.down_error())
@@ -322,15 +332,17 @@ class Agent:
         since = time.strftime("%H:%M:%S", time.localtime(self.down.wall))
         left_s = None if self.down.again_at is None else max(self.down.again_at - now, 0.0)
         again = f"; it is started again in {left_s:.0f} s" if left_s else ""
+        culprit = self.down.culprit
+        whose = "its" if culprit == self.defined_as else f"{culprit}'s"
         return TaskError(
             "agent_down",
             f'the agent "{self.name}" is down since {since}: {self.down.reason}{again}',
-            "Mend what makes it fail, then call reset for it; the log has its stderr.",
+            f"Mend what makes it fail, then call reset for it; the log has {whose} stderr.",
             {
                 "down_for_s": round(now - self.down.since, 1),
                 "started_again_in_s": None if left_s is None else round(left_s, 1),
                 SHELL_ADVICE: "Mend what makes it fail, then start it again: agent-pool reset "
-                f"{self.defined_as}; agent-pool tail --agent {self.defined_as} has its stderr.",
+                f"{self.defined_as}; agent-pool tail --agent {culprit} has {whose} stderr.",
             },
         )
 

@@ -391,11 +391,10 @@ class AgentTree:
                 if branch.key.startswith(GROUP):
                     group = _in_words(branch.key)
                     reason = f"its {group} failed {times}, at last {child} because {cause}"
-                self._ended(branch, reason, branch.table.cool_down)
+                self._ended(branch, reason, branch.table.cool_down, self._culprit(branch, child))
             case AutoShutdownEvent(child_id=child):
-                self._ended(
-                    branch, f"its {_in_words(branch.key)} ended with {child}, a significant child"
-                )
+                reason = f"its {_in_words(branch.key)} ended with {child}, a significant child"
+                self._ended(branch, reason, culprit=self._culprit(branch, child))
             case _:
                 pass
 
@@ -432,14 +431,34 @@ class AgentTree:
         if gone and not is_served and agent.down is None:
             self._down(agent, f"{gone[0].last_crash}, and it is not to be restarted", None)
 
-    def _ended(self, branch: Branch, reason: str, cool_down_s: float | None = None) -> None:
+    def _culprit(self, branch: Branch, child: str) -> str | None:
+        """The agent whose end was that of a child: a worker, or a supervisor that took it down."""
+        post = branch.post(child)
+        if post is not None:
+            return post.agent.defined_as
+        inner = self._branches.get(child)
+        downs = () if inner is None else (post.agent.down for post in inner.all_posts())
+        return next((down.culprit for down in downs if down is not None), None)
+
+    def _ended(
+        self,
+        branch: Branch,
+        reason: str,
+        cool_down_s: float | None = None,
+        culprit: str | None = None,
+    ) -> None:
         for post in branch.all_posts():
-            self._down(post.agent, reason, branch, cool_down_s)
+            self._down(post.agent, reason, branch, cool_down_s, culprit)
 
     def _down(
-        self, agent: Agent, reason: str, ended: Branch | None, cool_down_s: float | None = None
+        self,
+        agent: Agent,
+        reason: str,
+        ended: Branch | None,
+        cool_down_s: float | None = None,
+        culprit: str | None = None,
     ) -> None:
-        if agent.go_down(reason, None if ended is None else ended.id, cool_down_s):
+        if agent.go_down(reason, None if ended is None else ended.id, cool_down_s, culprit):
             self._emit(AgentDown(agent.name, reason))
 
     def _restart_around(self, branch: Branch) -> str | None:

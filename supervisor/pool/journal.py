@@ -58,7 +58,7 @@ class Journal:
         self._ledger: Ledger | None = None
         self._error: LedgerError | None = None
         self._was_open = False
-        self._tried_at = -OPEN_AGAIN_S
+        self._tries = 0
         self._opening = trio.Lock()
         self._open_attempts: set[str] = set()
         self.on_interrupted: Callable[[list[tuple[TaskRecord, str]]], Awaitable[None]] = _nothing
@@ -73,18 +73,22 @@ class Journal:
 
     @property
     def problem(self) -> LedgerError | None:
-        """Why nothing can be written; None: all is well."""
-        return self._error if self._ledger is None else self._ledger.problem.value
+        """Why nothing can be written; None: all is well, or there is to be no ledger."""
+        problem = self._error if self.is_on else None
+        if self._ledger is not None:
+            problem = self._ledger.problem.value
+        return problem
 
     async def run(self, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED) -> None:
         """Open the ledger, end what an earlier pool left open, and keep it small."""
-        if self.is_on and self._ledger is None:
-            await self._open()
+        await self._open()
         task_status.started()
         try:
             while True:
                 await self._prune()
-                await trio.sleep(PRUNE_EVERY_S)
+                is_missing = self.is_on and self._ledger is None
+                await trio.sleep(OPEN_AGAIN_S if is_missing else PRUNE_EVERY_S)
+                await self._open()
         except trio.Cancelled:
             # Not where this crashes: open tasks are known to the ledger that accepted them alone.
             ledger, self._ledger = self._ledger, None
@@ -93,11 +97,13 @@ class Journal:
             raise
 
     async def _open(self) -> None:
-        assert self._state is not None
+        """Open the ledger where it is to be open, and is not."""
+        if self._state is None or not self.is_on or self._ledger is not None:
+            return
+        tries = self._tries
         async with self._opening:
-            if self._ledger is not None or trio.current_time() < self._tried_at + OPEN_AGAIN_S:
-                return
-            self._tried_at = trio.current_time()
+            if self._tries != tries:
+                return  # somebody else has just tried
             # How long a reply is, each task says itself.
             settings = Settings(reply_file_above=2**62, retention=self._retention)
             try:
@@ -110,10 +116,14 @@ class Journal:
                     raise
             except (LedgerError, OSError) as error:
                 failed = error if isinstance(error, LedgerError) else None
-                self._error = failed or LedgerError("failed", self._state / FILE, str(error))
-                self._emit(LedgerFailed("", str(self._error)))
+                failed = failed or LedgerError("failed", self._state / FILE, str(error))
+                if str(failed) != str(self._error):
+                    self._emit(LedgerFailed("", str(failed)))
+                self._error = failed
+                self._tries += 1  # not before: who is cancelled has not tried
                 return
             self._ledger, self._error = ledger, None
+            self._tries += 1
         if found.ended or found.waiting:
             self._emit(TasksInterrupted("", len(found.ended), len(found.waiting)))
         await self.on_interrupted(list(found.waiting))
@@ -156,8 +166,7 @@ class Journal:
         """
         if not self.is_on:
             return
-        if self._ledger is None:
-            await self._open()
+        await self._open()
         if self._ledger is None:
             assert self._error is not None
             raise PoolError(_unavailable(self._error))
@@ -269,8 +278,9 @@ class Journal:
         Raises:
             PoolError: the ledger cannot be read.
         """
-        if self._ledger is None:
+        if not await self._is_readable():
             return None
+        assert self._ledger is not None
         try:
             record = await self._ledger.get(task_id)
             reply = None if record is None else await self._ledger.reply_of(task_id)
@@ -284,8 +294,9 @@ class Journal:
         Raises:
             PoolError: the ledger cannot be read.
         """
-        if self._ledger is None:
+        if not await self._is_readable():
             return None
+        assert self._ledger is not None
         try:
             records = await self._ledger.tasks(wanted, limit=limit)
         except LedgerError as error:
@@ -298,12 +309,20 @@ class Journal:
         Raises:
             PoolError: there is no ledger, or it cannot be read.
         """
-        if self._ledger is None:
-            raise PoolError(_off(self.problem))
+        if not await self._is_readable():
+            raise PoolError(_off())
+        assert self._ledger is not None
         try:
             return await self._ledger.stats(by, since=since, agent=agent)
         except LedgerError as error:
             raise PoolError(_unreadable(error)) from None
+
+    async def _is_readable(self) -> bool:
+        """Whether there is a ledger to be asked; raises PoolError where there should be."""
+        await self._open()
+        if self._ledger is None and self.problem is not None:
+            raise PoolError(_unreadable(self.problem))
+        return self._ledger is not None
 
     async def spent_today(self, agent: str | None) -> float:
         """US dollars that tasks have cost since midnight (UTC); 0 where no ledger knows."""
@@ -408,9 +427,7 @@ def _unreadable(error: LedgerError) -> TaskError:
     )
 
 
-def _off(problem: LedgerError | None) -> TaskError:
-    if problem is not None:
-        return _unreadable(problem)
+def _off() -> TaskError:
     return TaskError(
         "ledger_unavailable",
         "this pool keeps no ledger.",

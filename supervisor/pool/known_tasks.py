@@ -38,11 +38,17 @@ class KnownTasks:
         """The newest tasks that fit, the newest first.
 
         Raises:
-            PoolError: the ledger cannot be read.
+            PoolError: the ledger cannot be read, and this pool itself knows of none.
         """
-        found = await self._journal.tasks(wanted, limit)
+        ours = self._book.newest(wanted, limit)
+        try:
+            found = await self._journal.tasks(wanted, limit)
+        except PoolError:
+            if not ours:
+                raise
+            return ours  # what this pool knows itself is told all the same
         if found is None:
-            return self._book.newest(wanted, limit)
+            return ours
         return [self._book.find(task.id) or task for task in found]
 
     async def wait(self, task_ids: list[str], timeout_s: float, mode: WaitMode) -> list[Task]:

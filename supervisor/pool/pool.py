@@ -178,6 +178,12 @@ class Pool:
         return list(map(str, (*loaded.warnings, *loaded.undefined(self._roles.names))))
 
     @property
+    def ledger_problem(self) -> str | None:
+        """Why no task can be put on record, so that new ones are refused; None: all is well."""
+        problem = self._journal.problem
+        return None if problem is None else str(problem)
+
+    @property
     def refused(self) -> list[str]:
         """What is wrong with files that have been changed: what they said before goes on."""
         broken = self._roles.refused.values()

@@ -23,7 +23,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     found.prepare()
     lock = os.open(found.lock, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    sign_lock(lock, found.root, None)
+    sign_lock(lock, found, None)
     yield found
     os.close(lock)
 

@@ -126,6 +126,16 @@ def test_a_full_disk_is_a_warning(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     assert "tmp: warning: only 0.0 GiB for temporary files" in run("doctor").out
 
 
+@pytest.mark.parametrize(("free", "severity"), [(2**19, "error"), (2**25, "warning")])
+def test_little_room_for_state_is_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch, free: int, severity: str
+) -> None:
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(free))
+
+    assert f"state: {severity}: state is kept in " in run("doctor").out
+
+
 @pytest.mark.parametrize(("variable", "key"), [("XDG_STATE_HOME", "state"), ("TMPDIR", "tmp")])
 def test_a_folder_that_cannot_be_made_is_an_error(
     run: Run, monkeypatch: pytest.MonkeyPatch, variable: str, key: str

@@ -116,6 +116,8 @@ class CannedPool:
     def warnings(self) -> list[str]:
         return ["a warning"]
 
+    ledger_problem: str | None = None
+
     @property
     def refused(self) -> list[str]:
         return []

@@ -86,11 +86,13 @@ async def test_list_gives_the_agents_as_a_record_and_as_text(client: Client) -> 
         "agents": [ROW],
         "warnings": ["a warning"],
         "refused": [],
+        "ledger": None,
     }
     assert json.loads(text(result)) == {
         "agents": [ROW],
         "warnings": ["a warning"],
         "refused": [],
+        "ledger": None,
     }
 
 
@@ -239,6 +241,7 @@ async def test_a_file_name_that_is_no_utf_8_is_listed(client: Client, pool: Cann
         "agents": [ROW | {"source": "/project/?.md"}],
         "warnings": ["a warning"],
         "refused": [],
+        "ledger": None,
     }
 
 

@@ -156,7 +156,7 @@ def test_setting_aside_what_is_not_there_does_nothing(tmp_path: Path) -> None:
 async def test_without_working_writes_nothing_is_accepted(tmp_path: Path) -> None:
     async with opened(tmp_path) as ledger:
         with no_write_works():
-            for _ in range(2):  # the second one is refused at once
+            for _ in range(2):  # the second one tries it anew
                 with pytest.raises(LedgerError, match="disk I/O error; see whether its disk"):
                     await ledger.accept(task(), "do it")
             assert ledger.problem.value is not None
@@ -172,6 +172,16 @@ async def test_a_full_disk_is_told_as_that(tmp_path: Path) -> None:
             await ledger.accept(task(), "x" * 1_000_000)
 
         assert caught.value.trouble == "full"
+
+
+async def test_who_has_made_room_is_served_at_once(tmp_path: Path) -> None:
+    async with opened(tmp_path, first_retry_s=3600) as ledger:
+        with no_write_works(), pytest.raises(LedgerError):
+            await ledger.accept(task("t-1"), "do it")
+
+        await accepted(ledger, "t-2")
+
+        assert ledger.problem.value is None
 
 
 async def test_a_text_for_which_there_is_no_room_does_not_keep_smaller_ones_out(

@@ -4,6 +4,7 @@ import trio
 from trio.testing import MockClock
 
 from supervisor.pool.agent import Agent, Limits
+from supervisor.pool.outcome import SHELL_ADVICE
 
 
 def agent() -> Agent:
@@ -37,6 +38,15 @@ async def test_without_a_cool_down_nothing_is_told_of_it(mock_clock: MockClock) 
 
     assert error.message.endswith(": it failed")
     assert error.data["started_again_in_s"] is None
+
+
+async def test_the_stderr_that_is_named_is_that_of_the_agent_that_failed() -> None:
+    scout = agent()
+    scout.go_down("its group failed, at last other", "group both", culprit="other")
+
+    assert (
+        "agent-pool tail --agent other has other's stderr" in scout.down_error().data[SHELL_ADVICE]
+    )
 
 
 async def test_what_ends_further_up_counts_from_then_on(mock_clock: MockClock) -> None:

@@ -169,10 +169,11 @@ async def test_who_asks_for_a_down_agent_is_told_when_it_is_started_again(
         os.kill(await warm(client, "one"), signal.SIGKILL)
         await state(client, "two", "down")
 
-        refused = await client.call("invoke", agent="one", task="hello")
+        refused = await client.call("invoke", agent="two", task="hello")
         status = await project.run("status")
 
     assert "; it is started again in 3" in text_of(refused)
+    assert "the log has one's stderr" in text_of(refused)
     assert 3500 < refused["_meta"]["started_again_in_s"] <= 3600
     assert status.returncode == 1
     assert "down: one, two; agent-pool tail says why" in status.stdout

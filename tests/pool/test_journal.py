@@ -6,11 +6,13 @@ import pytest
 import trio
 import trio.testing
 
-from supervisor.ledger import Ledger
+from supervisor.ledger import Ledger, TaskFilter
+from supervisor.pool.book import TaskBook
 from supervisor.pool.config import LedgerTable
 from supervisor.pool.events import PoolEvent
 from supervisor.pool.journal import Journal
-from supervisor.pool.outcome import Attempt, Task, TaskResult
+from supervisor.pool.known_tasks import KnownTasks
+from supervisor.pool.outcome import Attempt, PoolError, Task, TaskResult
 from supervisor.protocol import Usage
 from supervisor.tree import ChildSpec, Supervisor, SupervisorFlags
 
@@ -82,3 +84,46 @@ async def test_what_a_later_pool_finds_open_has_been_interrupted(tmp_path: Path)
 
     codes = [getattr(one.outcome, "code", None) for one in outcomes if one is not None]
     assert codes == ["interrupted", "interrupted"]
+
+
+async def test_a_ledger_that_cannot_be_read_is_told_of_whatever_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"somebody's letter\n" * 300)
+    book = TaskBook()
+    journal = Journal(tmp_path, lambda: TABLE, lambda _: None)
+    known = KnownTasks(book, journal)
+    with trio.fail_after(LIMIT_S):
+        with pytest.raises(PoolError) as found:
+            await known.find("t-1")
+        with pytest.raises(PoolError) as listed:
+            await known.newest(TaskFilter(), 10)
+
+    assert [one.value.error.code for one in (found, listed)] == ["ledger_unavailable"] * 2
+
+
+async def test_tasks_of_this_pool_are_known_without_a_readable_ledger(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"somebody's letter\n" * 300)
+    book, task = TaskBook(), Task("a", "text", 60)
+    book.add(task)
+    known = KnownTasks(book, Journal(tmp_path, lambda: TABLE, lambda _: None))
+    with trio.fail_after(LIMIT_S):
+        assert await known.find(task.id) is task
+        assert await known.newest(TaskFilter(), 10) == [task]
+
+
+async def test_a_ledger_that_can_be_used_again_is_used_by_the_next_task(tmp_path: Path) -> None:
+    letter = tmp_path / "ledger.sqlite"
+    letter.write_bytes(b"somebody's letter\n" * 300)
+    told: list[PoolEvent] = []
+    journal, task = Journal(tmp_path, lambda: TABLE, told.append), Task("a", "text", 60)
+    with trio.fail_after(LIMIT_S):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(journal.run)
+            for _ in range(2):
+                with pytest.raises(PoolError):
+                    await journal.accept(task, background=False)
+            letter.unlink()
+            await journal.accept(task, background=False)
+            nursery.cancel_scope.cancel()
+
+    assert len(told) == 1
+    assert journal.problem is None

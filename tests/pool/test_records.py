@@ -114,7 +114,11 @@ async def test_a_ledger_that_cannot_be_used_refuses_tasks_and_the_pool_lives(
 
         assert answer["_meta"]["code"] == "ledger_unavailable"
         assert str(database(project)) in text(answer)
-        assert not (await client.call("list")).get("isError")
+        listed = await client.call("list")
+        assert not listed.get("isError")
+        assert str(database(project)) in listed["structuredContent"]["ledger"]
+        status = await project.run("status")
+        assert (status.returncode, "new tasks are refused: " in status.stdout) == (1, True)
     assert database(project).read_bytes().startswith(b"this is no database")
 
 
