@@ -4,7 +4,6 @@ Standard output has the result and nothing else; what went wrong is said on stan
 """
 
 import argparse
-import io
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -73,8 +72,6 @@ def call(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
         UsageError: what is to be asked cannot be.
         KeyboardInterrupt: Ctrl-C; the call under way has been cancelled.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
     command = COMMANDS[arguments.command]
     status = DONE
     try:
@@ -85,7 +82,7 @@ def call(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
         with session(place, command.starts, environ, asker) as client:
             for one in asked:
                 result = _ask(client, command.tool, one, line)
-                status = max(status, _show(result, command, arguments))
+                status = max(status, _shown(result, command, arguments))
     except InputError as error:
         raise UsageError(str(error), command=f"agent-pool {arguments.command}") from None
     except NoPoolError as error:
@@ -103,6 +100,30 @@ def _ask(client: LineClient, tool: str, asked: dict[str, Any], line: StatusLine)
         raise NoPoolError(f"the pool has gone in the middle of the call: {error}") from error
     finally:
         line.clear()
+
+
+def _shown(result: Result, command: Command, arguments: argparse.Namespace) -> int:
+    """Print it to the end; returns the exit status.
+
+    Raises:
+        OSError: it cannot be written; a note says where it can be had again.
+    """
+    try:
+        status = _show(result, command, arguments)
+        sys.stdout.flush()
+    except OSError as error:
+        if ids := _task_ids(result):
+            again = "; ".join(f"agent-pool result {name}" for name in ids)
+            error.add_note(f"it is kept, and printed again by: {again}")
+        raise
+    return status
+
+
+def _task_ids(result: Result) -> list[str]:
+    """The tasks that a result is of."""
+    meta = _meta(result)
+    records = [meta, *meta.get("outcomes", []), result.get("structuredContent") or {}]
+    return [record["task_id"] for record in records if "task_id" in record]
 
 
 def _show(result: Result, command: Command, arguments: argparse.Namespace) -> int:
