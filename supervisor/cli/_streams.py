@@ -4,7 +4,6 @@ import errno
 import io
 import os
 import sys
-from typing import TextIO
 
 from supervisor.cli._manual import FAILED
 
@@ -28,9 +27,8 @@ def complete() -> bool:
     return had_output
 
 
-def _null(mode: str) -> TextIO:
-    flags = os.O_RDONLY if mode == "r" else os.O_WRONLY
-    return os.fdopen(os.open(os.devnull, flags), mode, encoding="utf-8")
+def _null(mode: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.FileIO(os.devnull, mode), encoding="utf-8")
 
 
 def tell_closed() -> int:

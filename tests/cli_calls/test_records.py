@@ -12,7 +12,7 @@ from tests.cli_calls.conftest import Run, Terminal
 def test_list_has_a_row_an_agent_whole_in_a_pipe(run: Run) -> None:
     head, *rows = run("list").stdout.splitlines()
 
-    assert head.split()[:2] == ["AGENT", "STATE"]
+    assert head.split()[:2] == ["AGENT", "STATE/OUTCOME"]
     (row,) = (row for row in rows if row.startswith("coder "))
     assert row.endswith("The agent coder.")
     assert max(map(len, rows)) > 120
@@ -39,7 +39,7 @@ def test_tasks_can_be_chosen_by_agent_and_state(run: Run) -> None:
     chosen = ("--agent", "coder", "--state", "ended", "--limit", "1")
     head, row = run("tasks", *chosen).stdout.splitlines()
 
-    assert head.split()[:3] == ["TASK", "AGENT", "STATE"]
+    assert head.split()[:3] == ["TASK", "AGENT", "STATE/OUTCOME"]
     assert row.split()[1:3] == ["coder", "result"]
     run("cancel", running)
 
