@@ -6,13 +6,14 @@ from collections.abc import Callable
 import pytest
 
 from supervisor.cli._screen import cut, table
-from tests.cli_calls.conftest import Run, Terminal
+from tests.cli_calls.conftest import Run, Terminal, command
+from tests.client import Project
 
 
 def test_list_has_a_row_an_agent_whole_in_a_pipe(run: Run) -> None:
     head, *rows = run("list").stdout.splitlines()
 
-    assert head.split()[:2] == ["AGENT", "STATE/OUTCOME"]
+    assert head.split()[:2] == ["AGENT", "STATE"]
     (row,) = (row for row in rows if row.startswith("coder "))
     assert row.endswith("The agent coder.")
     assert max(map(len, rows)) > 120
@@ -95,3 +96,16 @@ def test_a_text_is_cut_to_columns_not_characters(text: str, shown: str) -> None:
 
 def test_a_table_shows_no_control_characters() -> None:
     assert table([("A",), ("\x1b[31m",)], None) == ["A", "\\x1b[31m"]
+
+
+def test_a_conversation_that_there_is_not_is_named_when_it_is_reset(run: Run) -> None:
+    done = run("reset", "coder", "--conversation", "tpyo")
+
+    assert done.stdout == "coder, conversation tpyo: there is none of that name\n"
+
+
+def test_a_pool_without_agents_says_where_it_looked(lonely: Project) -> None:
+    done = command(lonely)("list", AGENTS_DIR="/nope")
+
+    assert done.returncode == 0
+    assert "no agent is defined: there is no file <name>.md in /nope" in done.stderr
