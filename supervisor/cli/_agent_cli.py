@@ -104,10 +104,14 @@ def look_at_cli(
         what = "agent-pool's own rehearsal agent, a stand-in for Claude Code"
         report.note(f"{words}: {what}; it needs neither a version nor a login", key)
         return cli
+    if cli.version is None and ask:
+        why = "does not answer --version as Claude Code does, so agents may not start"
+        advice = "run it with --version to see why, or have CLAUDE_CLI or command name another"
+        report.warn(f"{words} {why}; {advice}", key, path)
+        return cli
     if cli.version is None:
-        how = "asked for its --version, it did not say so" if ask else "agent-pool doctor asks it"
-        why = f"whether it is Claude Code, and which version, its installation does not tell: {how}"
-        report.note(f"{words}: {why}", key)
+        why = "whether it is Claude Code, and which version, its installation does not tell"
+        report.note(f"{words}: {why}: agent-pool doctor asks it", key)
         return cli
     report.note(f"{words}: Claude Code {cli.version}", key)
     for lack in lacks(cli.version):

@@ -4,8 +4,8 @@ Standard output has the result and nothing else; what went wrong is said on stan
 """
 
 import argparse
-import io
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from supervisor.cli._asking import asker_at_terminal
 from supervisor.cli._client import ClientError, LineClient
 from supervisor.cli._failure import CommandError
 from supervisor.cli._input import InputError, read_task, read_tasks
-from supervisor.cli._manual import DONE, FAILED, MISUSED, NO_POOL, UNFINISHED
+from supervisor.cli._manual import DONE, FAILED, MISUSED, NO_POOL, STARTERS, UNFINISHED
 from supervisor.cli._screen import (
     StatusLine,
     colours,
@@ -47,6 +47,12 @@ _STATUSES = {"task_running": UNFINISHED, "invalid_arguments": MISUSED}
 ASKED_BACK = ("invoke", "consult", "invoke_many")
 """Tools in whose calls the agent may ask for a permission."""
 
+HAND_OVER = (*ASKED_BACK, "submit")
+"""Tools that are given tasks."""
+
+_TASK_TOLD = re.compile(r"; task ([\w-]+)\)$")
+"""The end of a message that tells how far one task is."""
+
 Result = dict[str, Any]
 """A tool's result, as MCP gives it."""
 
@@ -73,8 +79,6 @@ def call(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
         UsageError: what is to be asked cannot be.
         KeyboardInterrupt: Ctrl-C; the call under way has been cancelled.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
     command = COMMANDS[arguments.command]
     status = DONE
     try:
@@ -85,24 +89,68 @@ def call(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
         with session(place, command.starts, environ, asker) as client:
             for one in asked:
                 result = _ask(client, command.tool, one, line)
-                status = max(status, _show(result, command, arguments))
+                status = max(status, _shown(result, command, arguments))
     except InputError as error:
         raise UsageError(str(error), command=f"agent-pool {arguments.command}") from None
     except NoPoolError as error:
         running = place.holder() is not None
-        facts = {"running": running, "root": place.root}
+        facts: dict[str, Any] = {"running": running, "root": place.root}
+        facts |= {} if error.task_id is None else {"task_id": error.task_id}
         raise CommandError(NO_POOL, error.code, str(error), **facts) from None
     return status
 
 
 def _ask(client: LineClient, tool: str, asked: dict[str, Any], line: StatusLine) -> Result:
     given = {name: value for name, value in asked.items() if value is not None}
+    told = ""
+
+    def show(progress: str) -> None:
+        nonlocal told
+        told = progress
+        line.show(progress)
+
     try:
-        return client.call(tool, given, line.show)
+        return client.call(tool, given, show)
     except (OSError, ValueError, ClientError) as error:
-        raise NoPoolError(f"the pool has gone in the middle of the call: {error}") from error
+        raise _gone(tool, told, error) from error
     finally:
         line.clear()
+
+
+def _gone(tool: str, told: str, error: Exception) -> NoPoolError:
+    """The pool went during a call of `tool`; `told` is the last that it said of its progress."""
+    found = _TASK_TOLD.search(told)
+    advice = STARTERS
+    if found is not None:
+        advice += f"; then agent-pool result {found[1]} tells what became of the task"
+    elif tool in HAND_OVER:
+        advice += "; then agent-pool tasks tells what became of it"
+    message = f"the pool has gone in the middle of the call: {error}; {advice}"
+    return NoPoolError(message, task_id=found and found[1])
+
+
+def _shown(result: Result, command: Command, arguments: argparse.Namespace) -> int:
+    """Print it to the end; returns the exit status.
+
+    Raises:
+        OSError: it cannot be written; a note says where it can be had again.
+    """
+    try:
+        status = _show(result, command, arguments)
+        sys.stdout.flush()
+    except OSError as error:
+        if ids := _task_ids(result):
+            again = "; ".join(f"agent-pool result {name}" for name in ids)
+            error.add_note(f"it is kept, and printed again by: {again}")
+        raise
+    return status
+
+
+def _task_ids(result: Result) -> list[str]:
+    """The tasks that a result is of."""
+    meta = _meta(result)
+    records = [meta, *meta.get("outcomes", []), result.get("structuredContent") or {}]
+    return [record["task_id"] for record in records if "task_id" in record]
 
 
 def _show(result: Result, command: Command, arguments: argparse.Namespace) -> int:
@@ -264,7 +312,7 @@ def _show_waited(result: Result, given: argparse.Namespace) -> int:
 
 
 def _show_tasks(result: Result, given: argparse.Namespace) -> int:
-    rows = [("TASK", "AGENT", "STATE", "WAITED", "RAN", "ATTEMPTS", "PID", "COST", "DOING")]
+    rows = [("TASK", "AGENT", "STATE/OUTCOME", "WAITED", "RAN", "ATTEMPTS", "PID", "COST", "DOING")]
     for task in result["structuredContent"]["tasks"]:
         name = task["conversation"]
         rows.append(
@@ -299,6 +347,9 @@ def _show_agents(result: Result, given: argparse.Namespace) -> int:
         )
     for one in [] if given.json else result["structuredContent"]["refused"]:
         _say(harmless(f"wrong, so what was there before holds on: {one}", sys.stderr))
+    if not given.json and len(rows) == 1:
+        for warning in result["structuredContent"]["warnings"]:
+            _say(harmless(warning, sys.stderr))
     return _show_table(rows, result, given)
 
 
@@ -387,6 +438,10 @@ def _show_reset(result: Result, given: argparse.Namespace) -> int:
     record = result["structuredContent"]
     killed = "no process" if record["pid"] is None else f"process {record['pid']} killed"
     text = f"{record['agent']}: was {record['was']}, {killed}"
+    if given.conversation is not None:
+        text = f"{record['agent']}, conversation {given.conversation}: "
+        is_none = record["was"] == "unknown"
+        text += "there is none of that name" if is_none else f"was {record['was']}, {killed}"
     print(json.dumps(record) if given.json else text)
     return DONE
 

@@ -191,6 +191,12 @@ def _own_path() -> str | None:
     return next((path for path in [*paths, beside] if os.access(path, os.X_OK)), None)
 
 
+def _some_file(root: Path) -> str:
+    """A file that can be asked about: most projects have a README, and all have what we wrote."""
+    found = sorted(path.name for path in root.glob("README*") if path.is_file())
+    return found[0] if found else ".claude/pool.toml"
+
+
 def _json(done: Written, register: list[str], dry_run: bool) -> str:
     return json.dumps(
         {
@@ -211,5 +217,7 @@ def _text(done: Written, register: list[str], dry_run: bool, environ: Mapping[st
         if environ.get(variable):
             lines.append(f"  note: {variable} is set, and comes before what is in .claude")
     lines += ["", "Register it in Claude Code, once, in that folder:", f"  {shlex.join(register)}"]
-    lines += ["Then ask there, for example: Have the example agent explain README.md."]
+    lines += [
+        f"Then ask there, for example: Have the example agent explain {_some_file(done.root)}."
+    ]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from supervisor.cli import _streams as streams
 from supervisor.cli import _tail
 from supervisor.cli._failure import CommandError, fail
 from supervisor.cli._manual import FAILED, INTERRUPTED, MISUSED
@@ -31,6 +32,32 @@ def main(argv: list[str]) -> int:
     """Run one command; returns its exit status, as `_manual` has it of that command."""
     if argv[:1] == ["help"]:  # as many other programs have it
         argv = [*argv[1:2], "--help"]
+    if not streams.complete() and argv[:1] != ["run"]:
+        return streams.tell_closed()
+    try:
+        return _flushed(argv)
+    except BrokenPipeError:
+        # Whoever read us has gone; nothing more can be said to anybody.
+        streams.abandon_output()
+        return FAILED
+    except OSError as error:
+        if not streams.is_output_stuck(error):
+            raise
+        return streams.tell_stuck(error)
+
+
+def _flushed(argv: list[str]) -> int:
+    """Run it, and have all of its output written: else Python would at its own end, and fail."""
+    try:
+        status = _run(argv)
+    except SystemExit:  # argparse has printed the help
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
+    return status
+
+
+def _run(argv: list[str]) -> int:
     as_json = "--json" in argv
     try:
         return _dispatch(parser().parse_args(argv))
@@ -42,10 +69,6 @@ def main(argv: list[str]) -> int:
         return fail(as_json, FAILED, "state_folder_unusable", str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read us has gone; nothing more can be said to anybody.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
 
 
 def _misused(error: UsageError, as_json: bool) -> int:
@@ -79,13 +102,13 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         case "init":
             from supervisor.cli import _init
 
-            root = Path(arguments.root or find_root(os.environ, os.getcwd()))
+            root = Path(arguments.root or find_root(os.environ, _cwd()))
             _check_folder(str(root), "init")
             return _init.init(root.absolute(), arguments.json, arguments.dry_run, os.environ)
         case "trust":
             from supervisor.cli._trust import trust
 
-            root = Path(arguments.path or find_root(os.environ, os.getcwd()))
+            root = Path(arguments.path or find_root(os.environ, _cwd()))
             if not (arguments.list or arguments.remove):
                 _check_folder(str(root), "trust")
             return trust(root, os.environ, arguments.list, arguments.remove, arguments.json)
@@ -93,7 +116,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
 
 def _dispatch_in_project(arguments: argparse.Namespace) -> int:
-    cwd = os.getcwd()
+    cwd = _cwd()
     environ = with_config(os.environ, arguments.config, cwd)
     given = arguments.root
     root = os.path.realpath(given) if given else find_root(environ, cwd)
@@ -149,6 +172,21 @@ def _dispatch_in_project(arguments: argparse.Namespace) -> int:
     from supervisor.cli._calls import call
 
     return call(place, arguments, environ)
+
+
+def _cwd() -> str:
+    """The working directory.
+
+    Raises:
+        UsageError: somebody has removed it.
+    """
+    try:
+        return os.getcwd()
+    except OSError as error:
+        # The shell knows what it was called.
+        gone = os.environ.get("PWD", "the current folder")
+        what = f"{gone} is no longer there ({error.strerror}); change to another folder"
+        raise UsageError(what, command="agent-pool") from None
 
 
 def _check_folder(root: str, command: str) -> None:

@@ -183,6 +183,8 @@ MANUAL: Mapping[str, Entry] = {
             FAILED: "there is no such agent, or the ledger cannot be read",
             NO_POOL: NOT_RUNNING,
         },
+        "A cost with >= before it is the least that was spent: of some attempts nobody knows the "
+        "cost, such as those that were killed.",
     ),
     "list": Entry(
         AGENTS,

@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     for name in ("serve", "hook", "schema", "rehearsal"):
         add(name)
     _add_run(add("run"))
-    add_calls(lambda name: add_telling(name, "print JSON, figures included"))
+    add_calls(lambda name: add_telling(name, JSON_FORMS.get(name, JSON)))
     for name in ("status", "tree", "stop", "ps", "config"):
         add_telling(name)
     add_telling("top", "print one JSON object, and end").add_argument(
@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     add_telling("reap").add_argument(
         "--dry-run", action="store_true", help="end nothing, say what would be"
     )
-    _add_tail(add_telling("tail", "print the lines as they are"))
+    _add_tail(add_telling("tail", "print the lines as they are, one JSON object a line"))
     init = add_telling("init")
     init.add_argument("--root", type=word, metavar="FOLDER", help=ROOT)
     init.add_argument("--dry-run", action="store_true", help="write nothing, say what would be")
@@ -90,6 +90,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 ROOT = "the project (default: found from the current folder)"
+JSON = "print JSON, figures included"
+JSON_FORMS = {
+    "logs": "print the lines as they are in the log, one JSON object a line",
+    "warmup": "print JSON, one object a line for each agent",
+}
 CONFIG = "a pool.toml that comes before all others"
 
 

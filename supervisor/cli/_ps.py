@@ -9,11 +9,13 @@ the cgroup of such a pool, or descends from a stray.
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from supervisor.cli._screen import columns, table
 from supervisor.logs import redact
 from supervisor.place import FOLDER, LOCK, TAG, holder_of, mark_of, noted_cgroup, signed_by
 from supervisor.pool import SPARE, agent_of
@@ -28,9 +30,6 @@ from supervisor.process import (
     memory_of,
     open_files,
 )
-
-COMMAND_WIDTH = 80
-"""Characters of a command that the table shows."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +190,7 @@ def ps(base: str, only: str | None, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"processes": [asdict(row) for row in rows]}))
     elif rows:
-        print(table(rows))
+        print(table_of(rows, columns(sys.stdout)))
     else:
         print(f"{_nobody(only)} runs, and none has left anything")
     return 0
@@ -201,8 +200,8 @@ def _nobody(only: str | None) -> str:
     return "no pool of this user" if only is None else f"no pool of {_root(only) or only}"
 
 
-def table(rows: list[Row]) -> str:
-    """Rows, as people read them."""
+def table_of(rows: list[Row], width: int | None) -> str:
+    """Rows, as people read them, in lines of `width` columns; None: as many as they need."""
     lines = [("POOL", "ROLE", "AGENT", "PID", "PPID", "MEMORY", "AGE", "COMMAND")]
     lines += [
         (
@@ -213,14 +212,11 @@ def table(rows: list[Row]) -> str:
             str(row.ppid),
             f"{row.memory_bytes / 2**20:.1f} MiB",
             _age(row.age_s),
-            row.command[:COMMAND_WIDTH],
+            row.command,
         )
         for row in rows
     ]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    return "\n".join(table(lines, width))
 
 
 def _age(seconds: float) -> str:

@@ -4,6 +4,7 @@ The processes are those that `ps` calls strays.
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +13,8 @@ import trio
 
 from supervisor.cli._leftovers import Leftovers, claimed, end_leftovers, find_leftovers
 from supervisor.cli._manual import DONE, FAILED
-from supervisor.cli._ps import Row, Survey, table
+from supervisor.cli._ps import Row, Survey, table_of
+from supervisor.cli._screen import columns
 from supervisor.place import TAG
 from supervisor.process import find_marked, kill_until_gone
 
@@ -73,7 +75,8 @@ def _told(rows: list[Row], paths: list[str], left: Leftovers, dry_run: bool) -> 
     would = "would be " if dry_run else ""
     lines = []
     if rows:
-        lines += [f"{would}ended: {len(rows)} processes of pools that are gone", table(rows)]
+        lines += [f"{would}ended: {len(rows)} processes of pools that are gone"]
+        lines.append(table_of(rows, columns(sys.stdout)))
     if paths:
         lines += [f"{would}removed: {len(paths)} folders of pools that are gone", *paths]
     if left:

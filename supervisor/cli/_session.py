@@ -42,8 +42,10 @@ POLL_S = 0.02
 class NoPoolError(Exception):
     """There is no pool to be asked, or it has gone; the message says why, and what to do."""
 
-    def __init__(self, message: str, code: str = "pool_gone") -> None:
+    def __init__(self, message: str, code: str = "pool_gone", task_id: str | None = None) -> None:
         super().__init__(message)
+        self.task_id = task_id
+        """The task that was asked for, where that is known."""
         self.code = code
         """For programs: one of the codes that docs/troubleshooting.md lists."""
 

@@ -41,6 +41,12 @@ HEAD = (
     "RAN", "TASK", "DOING",
 )  # fmt: skip
 
+LEAST_TELLING = ("RESTARTS", "FAILED", "DONE", "COST", "PID", "CPU", "WAITING", "MEMORY")
+"""Columns that a narrow terminal does without, in this order: what is done now is shown first."""
+
+ROOM = {"TASK": 14, "RAN": 8, "DOING": 20}
+"""Kept free for these, also while nobody works: else columns would come and go with tasks."""
+
 _ORDER = (
     "busy", "resetting", "starting", "restarting", "down", "idle", "broken", "stopped",
 )  # fmt: skip
@@ -130,13 +136,29 @@ def page(facts: Facts, width: int | None, colour: bool) -> list[str]:
         return [cut(visible(line), width) for line in (pool, f"degraded: {facts['problem']}")]
     agents = sorted(facts["agents"], key=_rank)
     rows = [(None, HEAD), *(row for agent in agents for row in _rows_of(agent))]
-    drawn = table([cells for _, cells in rows], width)
+    drawn = table(_narrowed([cells for _, cells in rows], width), width)
     lines = [cut(visible(line), width) for line in (pool, _summary(agents, facts["cost_usd"]))]
     lines.append(painted(drawn[0], _INVERSE, colour))
     for (state, _), line in zip(rows[1:], drawn[1:], strict=True):
         lines.append(painted(line, _COLOURS.get(state or "", ""), colour))
     wrong = [f"{agent['name']}: {agent['error']}" for agent in agents if agent["error"]]
     return lines + [cut(visible(line), width) for line in wrong]
+
+
+def _narrowed(rows: list[tuple[str, ...]], width: int | None) -> list[tuple[str, ...]]:
+    """The rows without the columns for which there is no room."""
+    if width is None:
+        return rows
+    needs = {
+        head: ROOM[head] if head == "DOING" else max(ROOM.get(head, 0), *map(len, cells))
+        for head, *cells in ((column[0], *column) for column in zip(*rows, strict=True))
+    }
+    for head in LEAST_TELLING:
+        if sum(needs.values()) + 2 * (len(needs) - 1) <= width:
+            break
+        del needs[head]
+    kept = [at for at, head in enumerate(HEAD) if head in needs]
+    return [tuple(row[at] for at in kept) for row in rows]
 
 
 def _rank(agent: Facts) -> tuple[int, str]:

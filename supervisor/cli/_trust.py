@@ -42,7 +42,7 @@ def trust(
     text = f"{real} is {state}" + ("" if changed else ", as before")
     text += f" ({trust_file(environ)})"
     if changed:
-        text += "\na pool that runs there keeps its settings until agent-pool stop"
+        text += "\na pool that runs there takes it over at once; agents that it changes start anew"
     _say(as_json, {"root": real, "trusted": not removed, "changed": changed}, text)
     return 0
 

@@ -71,6 +71,7 @@ def add_calls(add: Add) -> None:
     add("reload")
 
 
+STATE = "only those; one that has ended has an outcome as well, which is printed in its place"
 AGENT = "its name, as agent-pool list prints it"
 TASK_ID = "as submit and tasks print it"
 
@@ -120,7 +121,7 @@ def _add_wait(wait: argparse.ArgumentParser) -> None:
 
 def _add_tasks(tasks: argparse.ArgumentParser) -> None:
     tasks.add_argument("--agent", type=word, metavar="NAME", help="only this agent's")
-    tasks.add_argument("--state", choices=("queued", "running", "ended"), help="only those")
+    tasks.add_argument("--state", choices=("queued", "running", "ended"), help=STATE)
     tasks.add_argument(
         "--limit",
         type=up_to_a_thousand,

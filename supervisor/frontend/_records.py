@@ -13,11 +13,14 @@ class ReadyRecord(BaseModel):
     ready_s: Annotated[float, Field(description="Seconds that it took to become ready.")]
 
 
+WAS = "The state before; unknown: there was no such conversation."
+
+
 class ResetRecord(BaseModel):
     """What `reset` returns."""
 
     agent: str
-    was: Annotated[str, Field(description="The agent's state before.")]
+    was: Annotated[str, Field(description=WAS)]
     pid: Annotated[int | None, Field(description="The process that was killed, if there was one.")]
 
 

@@ -173,9 +173,10 @@ class Pool:
 
     @property
     def warnings(self) -> list[str]:
-        """What of the configuration is left out, and what names no agent."""
-        loaded = self._in_force.loaded
-        return list(map(str, (*loaded.warnings, *loaded.undefined(self._roles.names))))
+        """What of the configuration is left out, and what names no agent; that there is none."""
+        loaded, lack = self._in_force.loaded, self._roles.lack
+        told = map(str, (*loaded.warnings, *loaded.undefined(self._roles.names)))
+        return [*told, *([] if lack is None else [lack])]
 
     @property
     def ledger_problem(self) -> str | None:
@@ -450,6 +451,8 @@ class Pool:
 
         With a `conversation`, its process, and its context is gone as well.
 
+        It `was` "unknown" where there is no such conversation.
+
         Everything is gone when this returns. The task in hand ends with `agent_reset`; those
         that wait go on waiting. An agent that is down is brought up again.
 
@@ -458,12 +461,15 @@ class Pool:
         """
         await self._check_call()
         name = canonical(name)
+        was = "stopped"
         if conversation is not None:
+            kept = await self._journal.session_of(name, conversation)
+            was = "unknown" if kept is None else was
             await self._journal.keep_session(name, conversation, None)
         agent = self._agents.get(name if conversation is None else f"{name}@{conversation}")
         if agent is None:
             self.define(name)
-            return {"agent": name, "was": "stopped", "pid": None}
+            return {"agent": name, "was": was, "pid": None}
         agent.session_id = None
         was, pid = agent.state, agent.ready.pid if agent.ready else None
         workers = [self._workers[seat] for seat in agent.seats if seat in self._workers]

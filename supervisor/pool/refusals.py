@@ -1,7 +1,9 @@
 """What a caller is told whose call is refused, or whose task the pool itself ends."""
 
+from collections.abc import Iterator
+
 from supervisor.agents import BrokenAgent, BrokenDefinition, UnknownAgent
-from supervisor.pool.config import ConfigError
+from supervisor.pool.config import ENVIRONMENT, ConfigError
 from supervisor.pool.outcome import SHELL_ADVICE, PoolError, Task, TaskError
 
 TASK_LIMIT = 10_000_000
@@ -33,9 +35,20 @@ def config_error(error: ConfigError) -> TaskError:
     return TaskError(
         "config_invalid",
         f"the pool's configuration is wrong: {error}.",
-        "Mend it: files are read again at once.",
+        " ".join(_advice(error)),
         {"problems": [str(problem) for problem in error.problems]},
     )
+
+
+def _advice(error: ConfigError) -> Iterator[str]:
+    in_environment = [one.path == ENVIRONMENT for one in error.problems]
+    if not all(in_environment):
+        yield "Mend the files: they are read again at once."
+    if any(in_environment):
+        yield (
+            "Mend the environment, then run agent-pool stop: the next pool takes it, a running "
+            "one keeps that which it was started with."
+        )
 
 
 def spent_error(agent: str | None, spent: float, limit: float) -> TaskError:

@@ -166,6 +166,14 @@ class Roles:
         return set(self._entries)
 
     @property
+    def lack(self) -> str | None:
+        """That no agent is defined, and where was looked; None: there are some."""
+        if self._entries or self._strays:
+            return None
+        folders = ", ".join(map(str, self._catalogue.unknown("").folders_searched))
+        return f"no agent is defined: there is no file <name>.md in {folders}"
+
+    @property
     def leaving(self) -> set[str]:
         """Of agents that were removed, and may have tasks to serve yet."""
         return set(self._leaving)

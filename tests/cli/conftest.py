@@ -37,16 +37,17 @@ def run(tmp_path: Path) -> Iterator[Run]:
     """Run `agent-pool` with some words, in an environment that says nothing else than asked for.
 
     All of its files lie in `tmp_path`. What still runs there at the end is killed, and is a
-    failure.
+    failure. A `shell_line` is run in its place, where that is given.
     """
     temporary = tmp_path / "tmp"
     project = tmp_path / "project"
     temporary.mkdir()
     (project / ".claude").mkdir(parents=True)
 
-    def done(*words: str, **environ: str) -> Completed:
+    def done(*words: str, shell_line: str | None = None, **environ: str) -> Completed:
+        command = [sys.executable, "-P", "-m", "agent_pool", *words]
         return subprocess.run(
-            [sys.executable, "-P", "-m", "agent_pool", *words],
+            command if shell_line is None else ["/bin/sh", "-c", shell_line],
             cwd=project,
             env={
                 "PATH": os.environ.get("PATH", os.defpath),

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from supervisor.cli._screen import cut, table
-from tests.cli_calls.conftest import Run, Terminal
+from tests.cli_calls.conftest import Run, Terminal, command
+from tests.client import Project
 
 
 def test_list_has_a_row_an_agent_whole_in_a_pipe(run: Run) -> None:
@@ -39,7 +40,7 @@ def test_tasks_can_be_chosen_by_agent_and_state(run: Run) -> None:
     chosen = ("--agent", "coder", "--state", "ended", "--limit", "1")
     head, row = run("tasks", *chosen).stdout.splitlines()
 
-    assert head.split()[:3] == ["TASK", "AGENT", "STATE"]
+    assert head.split()[:3] == ["TASK", "AGENT", "STATE/OUTCOME"]
     assert row.split()[1:3] == ["coder", "result"]
     run("cancel", running)
 
@@ -95,3 +96,16 @@ def test_a_text_is_cut_to_columns_not_characters(text: str, shown: str) -> None:
 
 def test_a_table_shows_no_control_characters() -> None:
     assert table([("A",), ("\x1b[31m",)], None) == ["A", "\\x1b[31m"]
+
+
+def test_a_conversation_that_there_is_not_is_named_when_it_is_reset(run: Run) -> None:
+    done = run("reset", "coder", "--conversation", "tpyo")
+
+    assert done.stdout == "coder, conversation tpyo: there is none of that name\n"
+
+
+def test_a_pool_without_agents_says_where_it_looked(lonely: Project) -> None:
+    done = command(lonely)("list", AGENTS_DIR="/nope")
+
+    assert done.returncode == 0
+    assert "no agent is defined: there is no file <name>.md in /nope" in done.stderr

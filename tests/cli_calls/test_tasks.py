@@ -2,13 +2,15 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from supervisor.cli._input import TASKS_LIMIT
 from supervisor.frontend._arguments import MANY_LIMIT
-from tests.cli_calls.conftest import Run
+from tests.cli_calls.conftest import AGENT_POOL, Run
+from tests.client import Project
 
 
 def submitted(run: Run, agent: str, task: str) -> str:
@@ -226,3 +228,24 @@ def test_an_answer_that_is_too_long_for_a_model_is_printed_as_it_is(run: Run) ->
     done = run("invoke", "coder", "[[size 600000]]")
 
     assert (done.returncode, len(done.stdout)) == (0, 600_001)
+
+
+def test_an_answer_that_cannot_be_written_is_told_with_the_command_that_prints_it_again(
+    project: Project, run: Run
+) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*AGENT_POOL, "invoke", "coder", "[[say kept]]"],
+            cwd=project.folder,
+            env=project.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    told = done.stderr.splitlines()
+    assert (done.returncode, len(told)) == (1, 2)
+    assert told[0] == "agent-pool: standard output cannot be written: No space left on device"
+    assert run("result", told[1].rpartition(" ")[2]).stdout == "kept\n"

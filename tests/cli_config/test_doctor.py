@@ -227,7 +227,7 @@ def test_one_that_says_that_it_is_too_old_is_an_error(desk: Desk, run: Run) -> N
 @pytest.mark.parametrize(
     "line", ["echo 2.0.1", "echo '7.0.0-x (a stand-in)'", "exit 1", "exec cat"]
 )
-def test_one_that_does_not_say_that_it_is_claude_code_is_taken_for_a_stand_in(
+def test_one_that_does_not_say_that_it_is_claude_code_is_a_warning(
     desk: Desk, run: Run, line: str
 ) -> None:
     wrapper(desk, line)
@@ -235,7 +235,8 @@ def test_one_that_does_not_say_that_it_is_claude_code_is_taken_for_a_stand_in(
     done = run("doctor")
 
     assert done.status == 0
-    assert "asked for its --version, it did not say so" in done.out
+    assert "does not answer --version as Claude Code does" in done.out
+    assert run("doctor", "--strict").status == 1
 
 
 def test_check_starts_nothing(desk: Desk, run: Run) -> None:

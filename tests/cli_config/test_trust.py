@@ -11,7 +11,7 @@ def test_the_project_here_is_trusted_from_then_on(desk: Desk, run: Run) -> None:
 
     assert done.status == 0
     assert f"{desk.root} is trusted" in done.out
-    assert "agent-pool stop" in done.out
+    assert "a pool that runs there takes it over at once" in done.out
     assert run("trust", "--list").out == f"{desk.root}\n"
 
 

@@ -25,7 +25,7 @@ async def test_a_wrong_value_degrades_the_pool_and_is_named(tmp_path: Path, valu
 
     assert caught.value.error.code == "config_invalid"
     assert f'TASK_TIMEOUT_MS: "{value}" does not fit' in caught.value.error.message
-    assert "agent-pool stop" in caught.value.error.message
+    assert "agent-pool stop" in caught.value.error.advice
 
 
 @pytest.mark.parametrize("environ", [{}, {"TASK_TIMEOUT_MS": ""}, {"TASK_TIMEOUT_MS": "1500"}])

@@ -28,9 +28,10 @@ from supervisor.pool.config.tables import (
     PoolTable,
     SupervisorTable,
 )
-from supervisor.pool.config.variables import task_timeout_s
+from supervisor.pool.config.variables import ENVIRONMENT, task_timeout_s
 
 __all__ = [
+    "ENVIRONMENT",
     "TOOLS",
     "USUAL_TOOLS",
     "AgentTable",

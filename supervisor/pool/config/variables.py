@@ -5,6 +5,9 @@ from pathlib import Path
 
 from supervisor.pool.config.problems import ConfigError, Problem
 
+ENVIRONMENT = Path("environment")
+"""Stands for a file's path where a variable is wrong."""
+
 
 def task_timeout_s(environ: Mapping[str, str]) -> float | None:
     """Seconds of `TASK_TIMEOUT_MS`, or None where it is not set.
@@ -17,9 +20,6 @@ def task_timeout_s(environ: Mapping[str, str]) -> float | None:
         return None
     digits = value.isascii() and value.isdigit() and len(value) <= 15
     if not digits or int(value) == 0:
-        reason = (
-            f'"{value}" does not fit: a whole number of milliseconds above 0 is allowed. '
-            "It is settled when the pool starts: mend it, then run agent-pool stop"
-        )
-        raise ConfigError([Problem(Path("environment"), None, "TASK_TIMEOUT_MS", reason)])
+        reason = f'"{value}" does not fit: a whole number of milliseconds above 0 is allowed'
+        raise ConfigError([Problem(ENVIRONMENT, None, "TASK_TIMEOUT_MS", reason)])
     return int(value) / 1000
