@@ -72,7 +72,7 @@ async def project(base: Path, temporary: Path) -> AsyncIterator[Project]:
         project.write_agent("coder", "Do it.", "tools: Bash")
         project.write_config('[pool]\nshutdown_grace = "100ms"\n')
         yield project
-    assert processes() == []
+    await until(lambda: not processes(), "the end of all that this user ran")
 
 
 async def run(project: Project, temporary: Path, *words: str) -> dict[str, Any]:
