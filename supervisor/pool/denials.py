@@ -28,7 +28,9 @@ def told_denials(denials: Sequence[Denial], agent: AgentDefinition | None) -> It
 def _advice(agent: AgentDefinition | None, ruled: list[Denial]) -> str:
     """What to do about refusals by the CLI's rules."""
     tools = list(dict.fromkeys(one.tool for one in ruled))
-    missing = [tool for tool in tools if agent is None or not covers(agent.tools, tool)]
+    # What it has without a list is used by its permission mode; what is listed, it may use.
+    listed = (agent and agent.tools) or ()
+    missing = [tool for tool in tools if not covers(listed, tool)]
     if not missing:
         return (
             f"It has {', '.join(tools)} already, so something else forbids it: the permission "

@@ -34,7 +34,7 @@ async def test_a_wrong_pool_toml_is_located_by_every_tool_and_read_again_once_me
             assert result["_meta"]["code"] == "config_invalid", tool
             assert f"{path}:3" in text(result), tool
             assert "lingr" in text(result), tool
-            assert "Mend it" in text(result), tool
+            assert "Mend the files" in text(result), tool
         status = await project.run("status")
         assert status.returncode == 1
         assert f"{path}:3" in status.stdout

@@ -48,12 +48,18 @@ def test_a_tool_that_is_listed_already_is_not_to_be_listed_again() -> None:
 
 @pytest.mark.parametrize(
     ("tools", "tool"),
-    [(("*",), "Bash"), (None, "Edit"), (("mcp__s",), "mcp__s__t"), (("mcp__s__*",), "mcp__s__t")],
+    [(("*",), "Bash"), (("mcp__s",), "mcp__s__t"), (("mcp__s__*",), "mcp__s__t")],
 )
 def test_what_it_has_without_its_being_named_is_not_to_be_listed(
-    tools: tuple[str, ...] | None, tool: str
+    tools: tuple[str, ...], tool: str
 ) -> None:
     assert f"It has {tool} already" in told(Denial(tool, ""), replace(AGENT, tools=tools))
+
+
+def test_what_it_has_by_default_may_be_used_anywhere_once_it_is_listed() -> None:
+    line = told(Denial("Write", "/etc/hosts"), replace(AGENT, tools=None))
+
+    assert "To allow it, list Write under `tools:`" in line
 
 
 def test_rules_of_bash_are_offered_for_bash_alone() -> None:
