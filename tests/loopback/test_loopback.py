@@ -237,7 +237,8 @@ def test_closing_leaves_no_thread_behind() -> None:
         connection.request("HEAD", "/")
         connection.getresponse().read()
 
-    assert set(threading.enumerate()) == before
+    # Of those before, one that waited for work may have gone meanwhile.
+    assert set(threading.enumerate()) <= before
 
 
 def test_one_connection_serves_request_after_request(api: LoopbackAPI) -> None:
