@@ -1,7 +1,8 @@
 """The agents' part of the tree becomes what is configured, whatever it was before, in any order."""
 
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from unittest.mock import patch
 
@@ -59,6 +60,16 @@ class Stage:
         self.config: Config
         self.agents: dict[str, Agent] = {}
         self.tree = AgentTree(lambda: self.config, self.agents, self._work, lambda event: None)
+
+    @asynccontextmanager
+    async def runs(self) -> AsyncIterator[Supervisor]:
+        """Its tree, below a supervisor of its own, until the block is left."""
+        root = Supervisor("root", SupervisorFlags(), [self.tree.spec])
+        async with trio.open_nursery() as nursery:
+            await nursery.start(root.run)
+            await nursery.start(self.tree.tidy)
+            yield root
+            nursery.cancel_scope.cancel()
 
     def write(self, text: str) -> None:
         self.files.asked_for[0].write_text(text)
@@ -143,10 +154,7 @@ def test_it_becomes_what_is_configured_and_no_seat_is_ever_had_twice(
     async def play() -> None:
         stage = Stage(tmp_path, task_s)
         stage.write(steps[0][0][0])
-        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
-        async with trio.open_nursery() as nursery:
-            await nursery.start(root.run)
-            await nursery.start(stage.tree.tidy)
+        async with stage.runs() as root:
             for (text, _), pause_s in steps[1:]:
                 stage.write(text)
                 await stage.tree.follow()
@@ -154,7 +162,6 @@ def test_it_becomes_what_is_configured_and_no_seat_is_ever_had_twice(
             await trio.sleep(LONG_S)
             placing = steps[-1][0][1]
             found = await stage.rows(root)
-            nursery.cancel_scope.cancel()
 
         assert stage.had_twice == []
         assert len(found) == len(stage.config.supervisors) + 2 + sum(
@@ -186,16 +193,12 @@ def test_who_is_not_concerned_goes_on_undisturbed(tmp_path: Path) -> None:
     async def play() -> None:
         stage = Stage(tmp_path, 1.0)
         stage.write(one)
-        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
-        async with trio.open_nursery() as nursery:
-            await nursery.start(root.run)
-            await nursery.start(stage.tree.tidy)
+        async with stage.runs():
             before = {name: stage.serving[stage.agents[name].seats[0]] for name in "abc"}
             stage.write(other)
             await stage.tree.follow()
             await trio.sleep(LONG_S)
             after = {name: stage.serving[stage.agents[name].seats[0]] for name in "abc"}
-            nursery.cancel_scope.cancel()
         assert [name for name in "abc" if before[name] is not after[name]] == ["c"]
 
     trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
@@ -207,10 +210,7 @@ def test_a_place_that_is_wanted_again_while_its_neighbour_has_gone_is_there_once
     async def play() -> None:
         stage = Stage(tmp_path, 1.0)
         stage.write("[agents.a]\nreplicas = 3\n")
-        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
-        async with trio.open_nursery() as nursery:
-            await nursery.start(root.run)
-            await nursery.start(stage.tree.tidy)
+        async with stage.runs() as root:
             stage.write("[agents.a]\nreplicas = 1\n")
             await stage.tree.follow()
             await trio.sleep(2.5)
@@ -219,7 +219,6 @@ def test_a_place_that_is_wanted_again_while_its_neighbour_has_gone_is_there_once
             await stage.tree.follow()
             await trio.sleep(LONG_S)
             assert (await stage.rows(root))["a"] == ["a#0", "a#1", "a#2"]
-            nursery.cancel_scope.cancel()
 
     trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
 
@@ -228,16 +227,12 @@ def test_an_agent_is_down_whose_other_workers_only_finish_what_they_have(tmp_pat
     async def play() -> None:
         stage = Stage(tmp_path, 10.0)
         stage.write('[agents.a]\nreplicas = 2\nrestart = "temporary"\n')
-        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
-        async with trio.open_nursery() as nursery:
-            await nursery.start(root.run)
-            await nursery.start(stage.tree.tidy)
+        async with stage.runs():
             stage.write('[agents.a]\nreplicas = 1\nrestart = "temporary"\n')
             await stage.tree.follow()
             stage.crash("a")
             await trio.sleep(LONG_S)
             assert stage.agents["a"].down is not None
-            nursery.cancel_scope.cancel()
 
     trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
 
@@ -250,16 +245,12 @@ def test_who_comes_into_a_group_that_has_ended_is_down_and_told_of_it_by_its_nam
     async def play() -> None:
         stage = Stage(tmp_path, 1.0)
         stage.write(one)
-        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
-        async with trio.open_nursery() as nursery:
-            await nursery.start(root.run)
-            await nursery.start(stage.tree.tidy)
+        async with stage.runs():
             stage.crash("a")
             await trio.sleep(5)
             stage.write(one + '[agents.b]\nsupervisor = "x"\n')
             await stage.tree.follow()
             down = stage.agents["b"].down
-            nursery.cancel_scope.cancel()
         assert down is not None
         assert down.reason == "its group x has ended"
 
@@ -273,10 +264,7 @@ def test_a_place_that_its_group_started_again_while_it_went_can_be_had_anew(tmp_
     async def play() -> None:
         stage = Stage(tmp_path, 1.0)
         stage.write(ALL + '[agents.a]\nsupervisor = "x"\nreplicas = 2\n')
-        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
-        async with trio.open_nursery() as nursery:
-            await nursery.start(root.run)
-            await nursery.start(stage.tree.tidy)
+        async with stage.runs() as root:
             group = stage.tree._branches["group:x"].supervisor
             assert group is not None
             terminate = group.terminate_child
@@ -296,7 +284,6 @@ def test_a_place_that_its_group_started_again_while_it_went_can_be_had_anew(tmp_
             await stage.tree.follow()
             await trio.sleep(LONG_S)
             assert all(seat in stage.serving for seat in stage.agents["a"].seats)
-            nursery.cancel_scope.cancel()
 
     trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
 
@@ -307,10 +294,7 @@ def test_an_agent_is_down_once_the_last_worker_leaves_that_has_not_ended(tmp_pat
     async def play() -> None:
         stage = Stage(tmp_path, 1.0)
         stage.write(config + "2")
-        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
-        async with trio.open_nursery() as nursery:
-            await nursery.start(root.run)
-            await nursery.start(stage.tree.tidy)
+        async with stage.runs():
             stage.crash("a")
             await trio.sleep(LONG_S)
             assert stage.down("a") == ""
@@ -325,7 +309,6 @@ def test_an_agent_is_down_once_the_last_worker_leaves_that_has_not_ended(tmp_pat
             await trio.sleep(LONG_S)
             assert stage.down("a") == ""
             assert stage.serving
-            nursery.cancel_scope.cancel()
 
     trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
 
@@ -334,10 +317,7 @@ def test_an_agent_whose_group_does_not_start_it_again_is_down(tmp_path: Path) ->
     async def play() -> None:
         stage = Stage(tmp_path, 1.0)
         stage.write(ALL + '[agents.a]\nsupervisor = "x"\nrestart = "temporary"\n')
-        root = Supervisor("root", SupervisorFlags(), [stage.tree.spec])
-        async with trio.open_nursery() as nursery:
-            await nursery.start(root.run)
-            await nursery.start(stage.tree.tidy)
+        async with stage.runs() as root:
             stage.crash("b")
             await trio.sleep(LONG_S)
             assert (await stage.rows(root))["group:x"] == ["b#0"]
@@ -345,6 +325,5 @@ def test_an_agent_whose_group_does_not_start_it_again_is_down(tmp_path: Path) ->
             assert stage.down("a") == why
             await stage.tree.bring_back(stage.agents["a"])
             assert stage.down("a") == ""
-            nursery.cancel_scope.cancel()
 
     trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
