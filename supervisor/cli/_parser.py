@@ -6,7 +6,7 @@ from supervisor import __version__
 from supervisor.cli import _tail
 from supervisor.cli._manual import MANUAL, list_of_commands
 from supervisor.cli._usage import Formatter, Parser
-from supervisor.cli._words import add_calls, address, word
+from supervisor.cli._words import add_calls, add_choice_of_lines, address, word
 
 DESCRIPTION = """\
 Keeps AI agents running behind an MCP server, under supervision.
@@ -125,19 +125,13 @@ def _add_run(run: argparse.ArgumentParser) -> None:
 
 def _add_tail(log: argparse.ArgumentParser) -> None:
     log.add_argument("-f", "--follow", action="store_true", help="go on with what is added")
-    log.add_argument("--agent", type=word, metavar="NAME", help="only what concerns this agent")
+    add_choice_of_lines(log)
     log.add_argument("--task", type=word, metavar="ID", help="only what concerns this task")
     log.add_argument(
         "--grep",
         type=_tail.pattern,
         metavar="X",
         help="only lines with this regular expression",
-    )
-    log.add_argument(
-        "--level", type=_tail.level, help=f"this level and graver ones: {', '.join(_tail.LEVELS)}"
-    )
-    log.add_argument(
-        "--since", type=_tail.since, metavar="TIME", help="from then on: 10m, 2h, 2026-03-31T14:05"
     )
     log.add_argument(
         "--lines",

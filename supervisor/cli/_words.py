@@ -130,14 +130,19 @@ def _add_tasks(tasks: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_logs(logs: argparse.ArgumentParser) -> None:
-    logs.add_argument("--agent", type=word, metavar="NAME", help="only what concerns this agent")
-    logs.add_argument(
+def add_choice_of_lines(log: argparse.ArgumentParser) -> None:
+    """The options by which `tail` and `logs` choose lines of the log."""
+    log.add_argument("--agent", type=word, metavar="NAME", help="only what concerns this agent")
+    log.add_argument(
         "--level", type=_tail.level, help=f"this level and graver ones: {', '.join(_tail.LEVELS)}"
     )
-    logs.add_argument(
+    log.add_argument(
         "--since", type=_tail.since, metavar="TIME", help="from then on: 10m, 2h, 2026-03-31T14:05"
     )
+
+
+def _add_logs(logs: argparse.ArgumentParser) -> None:
+    add_choice_of_lines(logs)
     logs.add_argument(
         "--lines",
         type=up_to_a_thousand,

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -138,20 +139,24 @@ async def test_nothing_but_mcp_is_on_stdout(project: Project) -> None:
         assert "degraded" in client.stderr
 
 
+async def run(project: Project, **streams: Any) -> "subprocess.CompletedProcess[bytes]":
+    """The pool of the project, until its input has ended."""
+    return await trio.run_process(
+        COMMAND,
+        stderr=subprocess.DEVNULL,
+        cwd=project.folder,
+        env=project.environment(),
+        **streams,
+    )
+
+
 async def test_a_line_that_is_no_json_is_answered_with_a_parse_error(
     project: Project, tmp_path: Path
 ) -> None:
     asked = tmp_path / "asked"
     asked.write_text("nonsense\n")
     with asked.open() as stdin:
-        done = await trio.run_process(
-            COMMAND,
-            stdin=stdin,
-            capture_stdout=True,
-            stderr=subprocess.DEVNULL,
-            cwd=project.folder,
-            env=project.environment(),
-        )
+        done = await run(project, stdin=stdin, capture_stdout=True)
 
     answer = json.loads(done.stdout)
     assert (answer["error"]["code"], answer["id"]) == (-32700, None)
@@ -161,14 +166,7 @@ async def test_stdin_and_stdout_may_be_files(project: Project, tmp_path: Path) -
     asked, said = tmp_path / "asked", tmp_path / "said"
     asked.write_text(json.dumps(INITIALIZE) + "\n")
     with asked.open() as stdin, said.open("w") as stdout:
-        done = await trio.run_process(
-            COMMAND,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=subprocess.DEVNULL,
-            cwd=project.folder,
-            env=project.environment(),
-        )
+        done = await run(project, stdin=stdin, stdout=stdout)
 
     assert done.returncode == 0
     assert json.loads(said.read_text())["result"]["serverInfo"]["name"] == "agent-pool"
