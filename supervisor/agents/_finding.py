@@ -58,7 +58,7 @@ def closest(word: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`' Did you mean "x"?'`, or nothing when no known word is near."""
     near = closest(word, known, count=1)
-    return f' Did you mean "{near[0]}"?' if near else ""
+    return f" Did you mean {shown(near[0])}?" if near else ""
 
 
 def shown(value: str) -> str:

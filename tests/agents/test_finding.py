@@ -31,6 +31,10 @@ def test_a_near_word_is_suggested_whatever_its_case() -> None:
     assert did_you_mean("TOLS", ["tools", "model"]) == ' Did you mean "tools"?'
 
 
+def test_a_suggestion_is_printable_as_well() -> None:
+    assert did_you_mean("github", ["\u2028github"]) == ' Did you mean "\\u2028github"?'
+
+
 def test_a_far_word_is_not_suggested() -> None:
     assert did_you_mean("zebra", ["tools", "model"]) == ""
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -48,7 +48,8 @@ class Scene:
         doomed = [process for role in victims for process in self.roles[role]]
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for process in doomed:
-                process.send_signal(number)
+                with suppress(psutil.NoSuchProcess):  # its pool was faster
+                    process.send_signal(number)
 
     def living(self) -> list[str]:
         """Who of them has not ended."""

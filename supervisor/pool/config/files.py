@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from supervisor.place import asked_for, user_folder
+from supervisor.place import asked_for, project_config, user_config
 from supervisor.pool.config.lines import At
 from supervisor.pool.config.merge import Layers, Origin
 from supervisor.pool.config.problems import (
@@ -96,8 +96,8 @@ class ConfigFiles:
         return ConfigFiles(
             built_in,
             tuple(map(Path, asked_for(environ))),
-            root / ".claude" / "pool.toml",
-            Path(user_folder(environ)) / "pool.toml",
+            Path(project_config(str(root))),
+            Path(user_config(environ)),
             root,
             environ,
         )

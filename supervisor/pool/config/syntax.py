@@ -46,6 +46,10 @@ class Parsed:
 
 def parse(text: str) -> Parsed:
     """The values of a TOML text, without what is no TOML in it. Raises nothing."""
+    return _parse(text)
+
+
+def _parse(text: str, *, is_one_table: bool = False) -> Parsed:
     lines = text.split("\n")
     mistakes: list[tuple[int | None, str]] = []
     lost: list[At | None] = []
@@ -63,9 +67,9 @@ def parse(text: str) -> Parsed:
             mistakes.append((place and place[0], _reason(lines, place, error)))
             if place is None:
                 break
-            table = _table_below(lines, place[0])
+            table = None if is_one_table else _table_below(lines, place[0])
             if table is not None:
-                aside.append(parse(table))
+                aside.append(_parse(table, is_one_table=True))
             lost.append(() if table is not None else _key_at(lines, place[0]))
             if not _take_out(lines, *place):
                 break
@@ -142,9 +146,14 @@ def _to_the_end(lines: list[str]) -> tuple[int, int]:
 
 def _statement(lines: list[str], number: int) -> int:
     """The line in which the statement begins that the line `number` belongs to."""
-    while number > 1 and not _begins(lines[number - 1]):
+    while number > 1 and not _begins(lines[number - 1]) and not _is_header(lines[number - 2]):
         number -= 1
     return max(number, 1)
+
+
+def _is_header(line: str) -> bool:
+    """Whether a table begins there, rightly: no statement goes on below it."""
+    return bool(_HEADER.match(line)) and _reads(line)
 
 
 def _begins(line: str) -> bool:

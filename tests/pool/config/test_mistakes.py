@@ -549,6 +549,9 @@ SYNTAX = {
     "a table in several lines": one(
         "[agents]\nx = {\n  replicas = 2\n}\n", 2, "", "an inline table stands in one line"
     ),
+    "a key that is not written to its end": one(
+        "[pool]\nlinge\t", 2, "", "expected '='", "a key is written linge = …"
+    ),
     "a comma at the end of a line": one("[pool]\nspares = 1,\n", 2, "", "take it out"),
     "a decimal comma": one("[pool]\nmax_cost_usd_per_day = 1,5\n", 2, "", "a point: 1.5"),
     "zeros in front": one("[pool]\nspares = 01\n", 2, "", "no zeros in front: 1"),
