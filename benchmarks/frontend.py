@@ -1,12 +1,13 @@
 """How soon the front end answers, and what it takes: beside the smallest servers that there are.
 
-    python -m benchmarks.frontend [--rounds 10] [--calls 1000] [--short] [--json]
+    python -m benchmarks.frontend [--rounds 10] [--calls 1000] [--load 10] [--short] [--json]
 
 Of the relay on a running pool, of a relay that has to start one, and of a server of one tool on the
 same Python SDK and on the Node SDK (from npm; where that is missing a line says so), it prints: the
-time from the start of the program to its answer to `initialize`, and to `tools/list`; the round
-trip of a cheap tool; resident memory. Ratios are to the server on the Python SDK. Claude Code waits
-two seconds for the tools of a server.
+time from the start of the program to its answer to `initialize`, to `tools/list`, and to the first
+call of a tool; the round trip of a cheap tool; resident memory. Ratios are to the server on the
+Python SDK. Claude Code waits two seconds for what a server has; so the start of a pool is measured
+with busy processes beside it, too: `--load` of them, 10 unless told otherwise.
 """
 
 import argparse
@@ -62,6 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, help="starts of each program (default 10)")
     parser.add_argument("--calls", type=int, help="round trips of each (default 1000)")
+    parser.add_argument("--load", type=int, default=10, help="busy processes (default 10)")
     parser.add_argument("--short", action="store_true", help="little of each")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     given = parser.parse_args()
@@ -73,7 +75,10 @@ def main() -> int:
         rows.append(_node(rounds, calls))
     except npm.Unavailable as reason:
         missing = f"no server on the Node SDK: {reason}"
-    rows += [_joining(rounds, calls), _cold(max(2, rounds // 2))]
+    starts = max(2, rounds // 2)
+    rows += [_joining(rounds, calls), _cold(starts)]
+    with _busy(given.load):
+        rows.append(_cold(starts) | {"way": f"the same, {given.load} busy beside"})
     for row in rows:
         row["ratios"] = {
             key: row[key] / rows[0][key] for key in rows[0] if key != "way" and row.get(key)
@@ -95,18 +100,20 @@ def measured(
     env: Mapping[str, str] | None = None,
 ) -> Row:
     """Medians, in milliseconds and bytes, of a program that is started `rounds` times."""
-    first, listed, spent, memory = [], [], [], []
+    first, listed, called, spent, memory = [], [], [], [], []
     for number in range(rounds):
         with _started(command, cwd, env) as (process, client, began):
             client.initialize("benchmark")
             first.append(time.perf_counter() - began)
             client.request("tools/list", {})
             listed.append(time.perf_counter() - began)
+            client.call(tool, {"agent": AGENT})
+            called.append(time.perf_counter() - began)
             if number == rounds - 1:
-                client.call(tool, {"agent": AGENT})
                 spent = [_timed(client, tool) for _ in range(calls)]
             memory.append(psutil.Process(process.pid).memory_info().rss)
     row: Row = {"way": way, "initialize_ms": _ms(first), "tools_list_ms": _ms(listed)}
+    row["first_call_ms"] = _ms(called)
     if calls:
         row["call_ms"] = _ms(spent)
     return row | {"rss_bytes": statistics.median(memory)}
@@ -175,17 +182,31 @@ def _cold(rounds: int) -> Row:
     for _ in range(rounds):
         with _project() as project:
             cwd, env = project.folder, project.environment()
-            found.append(measured("relay, no pool runs", SERVE, "", 1, 0, cwd, env))
+            found.append(measured("relay, no pool runs", SERVE, "warmup", 1, 0, cwd, env))
     keys = [key for key in found[0] if key != "way"]
     return {"way": found[0]["way"]} | {
         key: statistics.median([one[key] for one in found]) for key in keys
     }
 
 
+@contextmanager
+def _busy(number: int) -> Iterator[None]:
+    """So many processes that compute and do nothing else."""
+    command = [sys.executable, "-c", "while True: pass"]
+    processes = [subprocess.Popen(command) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
 def _print(rows: list[Row], missing: str | None) -> None:
     columns = (
         ("initialize_ms", "initialize"),
         ("tools_list_ms", "tools/list"),
+        ("first_call_ms", "first call"),
         ("call_ms", "call"),
         ("rss_bytes", "memory"),
     )

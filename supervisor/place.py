@@ -6,6 +6,7 @@ One pool serves one project *root*, and keeps everything in one *state folder* (
         pool.lock    held (flock) for the pool's whole life: who holds it is the pool
         start.lock   held by a relay while it starts a pool, so that only one does
         pool.sock    the pool's socket (a link where the path would be too long to bind)
+        greeting.json  what the last pool answered to what is the same for each client
         http.token   what clients over HTTP bear, where that is served (mode 0600)
         pool.err     what the pool printed before its log was open
         cgroup       where the pool's agents have their cgroups, if they have any
@@ -134,6 +135,31 @@ def user_folder(environ: "Mapping[str, str]") -> str:
     return os.path.join(base if os.path.isabs(base) else _home(environ, ".config"), "agent-pool")
 
 
+def trust_list(environ: "Mapping[str, str]") -> str:
+    """The file that says which projects the user trusts."""
+    return os.path.join(user_folder(environ), "trusted.json")
+
+
+def deciding_files(root: str, environ: "Mapping[str, str]") -> list[str]:
+    """Every file, there or not, that decides how the pool of `root` is configured."""
+    return [
+        *asked_for(environ),
+        project_config(root),
+        user_config(environ),
+        trust_list(environ),
+    ]
+
+
+def project_config(root: str) -> str:
+    """The project's own pool.toml."""
+    return os.path.join(root, ".claude", "pool.toml")
+
+
+def user_config(environ: "Mapping[str, str]") -> str:
+    """The user's own pool.toml."""
+    return os.path.join(user_folder(environ), "pool.toml")
+
+
 def _home(environ: "Mapping[str, str]", *below: str) -> str:
     return os.path.join(environ.get("HOME") or os.path.expanduser("~"), *below)
 
@@ -196,9 +222,8 @@ def find_place(root: str, environ: "Mapping[str, str]") -> "Place":
 
 def _state_folder(root: str, environ: "Mapping[str, str]") -> "str | None":
     # Only the user's own files may say where things are written, so the project's is not read.
-    projects = os.path.join(root, ".claude", "pool.toml")
-    for file in (*asked_for(environ), os.path.join(user_folder(environ), "pool.toml")):
-        given = _state_folder_in(file) if file != projects else None
+    for file in (*asked_for(environ), user_config(environ)):
+        given = _state_folder_in(file) if file != project_config(root) else None
         if given == "":
             return None
         if given is not None:
@@ -266,6 +291,8 @@ class Place:
         self.errors = os.path.join(self.folder, "pool.err")
         self.log = os.path.join(self.folder, "log", "pool.jsonl")
         self.transcripts = os.path.join(self.folder, "log", "transcripts")
+        self.greeting = os.path.join(self.folder, "greeting.json")
+        """What a relay answers by itself while the pool that it starts is not up yet."""
         self.http_token = os.path.join(self.folder, "http.token")
         self.link = os.path.join(self.folder, "pool.sock")
         self._short = os.path.join(f"/tmp/agent-pool-{os.getuid()}", f"{digest}.sock")

@@ -1,14 +1,15 @@
 """The relay: what an MCP client starts. It joins the pool of the project, or starts it.
 
 It copies bytes between its stdin and stdout and the pool's socket, and holds no state: the
-pool outlives it, and killing it harms nobody. When the pool goes, so does the relay, so that
-the client sees a closed connection at once and starts a new one.
+pool outlives it, and killing it harms nobody. While a pool that it has started is not up yet, it
+answers by itself what is the same for each client (see `greeting`). When the pool goes, so does
+the relay, so that the client sees a closed connection at once and starts a new one.
 
 Standard library only, and little of it: about 20 ms to the first answer on a running pool.
 """
 
+import contextlib
 import fcntl
-import json
 import os
 import signal
 import socket
@@ -17,11 +18,12 @@ import threading
 import time
 
 from supervisor import __version__, place
+from supervisor.greeting import Answers, ClientGoneError, Greeter, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 START_DEADLINE_S = 60.0
 """How long a pool may take to come up; the old one's shutdown may be part of it."""
@@ -31,6 +33,9 @@ LAST_ANSWERS_S = 5.0
 
 ENDED_FROM_OUTSIDE = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -signal.SIGKILL)
 """Exit statuses of a pool that was stopped or killed before it could answer anybody."""
+
+LOOK_S = 0.005
+"""Seconds between two looks whether the pool is up."""
 
 CHUNK = 1 << 16
 
@@ -54,46 +59,44 @@ def main(config: str | None = None) -> int:
             "agent-pool: serve is for MCP clients, which start it and speak on its stdin; Ctrl-D "
             "ends it. At a shell: agent-pool --help\n"
         )
+    greeter = Greeter()
     try:
         cwd = os.getcwd()
-        pool = join_or_start(place.with_config(os.environ, config, cwd), cwd)
+        pool = join_or_start(place.with_config(os.environ, config, cwd), cwd, greeter=greeter)
     except (PoolRefusedError, place.PlaceError) as error:
-        return refuse(str(error))
+        return refuse(greeter, str(error))
+    except ClientGoneError:
+        return 0
     except OSError as error:
-        return refuse(f"no pool can be started here: {error}")
-    return copy_both_ways(pool)
+        return refuse(greeter, f"no pool can be started here: {error}")
+    return copy_both_ways(pool, greeter)
 
 
-def refuse(message: str) -> int:
-    """Tell the person on stderr and the client in answer to its first request; returns 1."""
+def refuse(greeter: Greeter, message: str) -> int:
+    """Tell the person on stderr, and the client in answer to what it asks; returns 1."""
     sys.stderr.write(f"agent-pool: {message}\n")
     sys.stderr.flush()
-    if os.isatty(0):
-        return 1  # nobody there sends a request
-    for line in sys.stdin.buffer:
-        try:
-            request = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(request, dict) and "id" in request:
-            error = {"code": -32000, "message": f"agent-pool: {message}"}
-            answer = {"jsonrpc": "2.0", "id": request["id"], "error": error}
-            try:
-                _write_all(1, json.dumps(answer).encode() + b"\n")
-            except OSError:
-                return 1  # the client has gone, too
-            break
+    if not os.isatty(0):  # nobody there sends a request
+        with contextlib.suppress(OSError):  # the client has gone, too
+            greeter.refuse(f"agent-pool: {message}")
     return 1
 
 
-def join_or_start(environ: "Mapping[str, str]", cwd: str, root: str | None = None) -> socket.socket:
+def join_or_start(
+    environ: "Mapping[str, str]",
+    cwd: str,
+    root: str | None = None,
+    greeter: Greeter | None = None,
+) -> socket.socket:
     """A connection to the pool of this project, on which hello has been said and answered.
 
-    The project is that of `cwd`, or `root`.
+    The project is that of `cwd`, or `root`. The `greeter` sees to the client while a pool is
+    being started.
 
     Raises:
         PoolRefusedError: no pool can be had, or the one that runs is set differently.
         PlaceError: the state folder cannot be used.
+        ClientGoneError: the greeter has nobody to see to any more.
     """
     if environ.get(place.TAG):
         raise PoolRefusedError(
@@ -107,7 +110,11 @@ def join_or_start(environ: "Mapping[str, str]", cwd: str, root: str | None = Non
     while time.monotonic() < deadline:
         pool = try_join(where, variables)
         if pool is None:
-            pool = start(where, variables, environ, deadline)
+            pause: Callable[[float], None] = time.sleep
+            if greeter is not None:
+                greeter.begin(Answers(where, {**environ, **variables}))
+                pause = greeter.pause
+            pool = start(where, variables, environ, deadline, pause)
         if pool is not None:
             return pool
     raise PoolRefusedError(
@@ -176,8 +183,11 @@ def start(
     variables: "Mapping[str, str]",
     environ: "Mapping[str, str]",
     deadline: float,
+    pause: "Callable[[float], None]",
 ) -> socket.socket | None:
     """Start a pool and join it; None where another relay's start or an ending pool came between.
+
+    `pause` lets seconds pass, as `time.sleep` does.
 
     Raises:
         PoolRefusedError: the pool ended before it answered; the message carries its last words.
@@ -187,7 +197,7 @@ def start(
         while not _try_flock(lock):
             if time.monotonic() > deadline:
                 return None
-            time.sleep(0.005)
+            pause(LOOK_S)
             pool = try_join(where, variables)
             if pool is not None:
                 return pool
@@ -195,7 +205,7 @@ def start(
         if pool is not None:
             return pool
         process = spawn(where, variables, environ)
-        return await_pool(where, variables, process, deadline)
+        return await_pool(where, variables, process, deadline, pause)
     finally:
         os.close(lock)
 
@@ -238,6 +248,7 @@ def await_pool(
     variables: "Mapping[str, str]",
     process: "subprocess.Popen[bytes]",
     deadline: float,
+    pause: "Callable[[float], None]",
 ) -> socket.socket | None:
     """Join the pool that `process` becomes.
 
@@ -256,7 +267,7 @@ def await_pool(
             raise PoolRefusedError(
                 f"the pool ended at its start (status {status}): {last_words(where)}"
             )
-        time.sleep(0.005)
+        pause(LOOK_S)
     return None
 
 
@@ -289,13 +300,16 @@ def _write_something(folder: str) -> None:
         os.unlink(path)
 
 
-def copy_both_ways(pool: socket.socket) -> int:
+def copy_both_ways(pool: socket.socket, greeter: Greeter) -> int:
     """Copy stdin to the pool and the pool to stdout until one side closes."""
     closed = threading.Event()
-    threading.Thread(target=_copy_in, args=(pool, closed), daemon=True).start()
+    first = greeter.hand_over()
+    threading.Thread(
+        target=_copy_in, args=(pool, first, greeter.closed, closed), daemon=True
+    ).start()
     try:
         while chunk := pool.recv(CHUNK):
-            _write_all(1, chunk)
+            write_all(greeter.pass_on(chunk))
     except OSError:
         pass  # the pool broke the connection, or the client no longer reads
     if closed.is_set():
@@ -304,9 +318,10 @@ def copy_both_ways(pool: socket.socket) -> int:
     return _leave(1)
 
 
-def _copy_in(pool: socket.socket, closed: threading.Event) -> None:
+def _copy_in(pool: socket.socket, first: bytes, is_all: bool, closed: threading.Event) -> None:
     try:
-        while chunk := os.read(0, CHUNK):
+        pool.sendall(first)
+        while not is_all and (chunk := os.read(0, CHUNK)):
             pool.sendall(chunk)
         closed.set()
         pool.shutdown(socket.SHUT_WR)
@@ -314,12 +329,6 @@ def _copy_in(pool: socket.socket, closed: threading.Event) -> None:
         return  # the other direction sees the same end, and reports it
     time.sleep(LAST_ANSWERS_S)
     os._exit(0)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def _leave(status: int) -> int:

@@ -94,9 +94,10 @@ def _remove_cgroup(place: Place, hold: Hold) -> None:
 
 def _refuse(message: str) -> int:
     """The client that started this process is told, too."""
+    from supervisor.greeting import Greeter
     from supervisor.relay import refuse
 
-    return refuse(message)
+    return refuse(Greeter(), message)
 
 
 def _say(message: str) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from supervisor.place import user_folder
+from supervisor.place import trust_list
 
 
 class TrustError(Exception):
@@ -23,7 +23,7 @@ class TrustError(Exception):
 
 def trust_file(environ: Mapping[str, str]) -> Path:
     """Where the list is, for the user that `environ` describes."""
-    return Path(user_folder(environ)) / "trusted.json"
+    return Path(trust_list(environ))
 
 
 def is_trusted(root: Path | str, environ: Mapping[str, str]) -> bool:
