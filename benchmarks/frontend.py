@@ -63,7 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, help="starts of each program (default 10)")
     parser.add_argument("--calls", type=int, help="round trips of each (default 1000)")
-    parser.add_argument("--load", type=int, default=10, help="busy processes (default 10)")
+    parser.add_argument("--load", type=int, help="busy processes (default 10)")
     parser.add_argument("--short", action="store_true", help="little of each")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     given = parser.parse_args()
@@ -76,9 +76,10 @@ def main() -> int:
     except npm.Unavailable as reason:
         missing = f"no server on the Node SDK: {reason}"
     starts = max(2, rounds // 2)
+    load = given.load if given.load is not None else (2 if given.short else 10)
     rows += [_joining(rounds, calls), _cold(starts)]
-    with _busy(given.load):
-        rows.append(_cold(starts) | {"way": f"the same, {given.load} busy beside"})
+    with _busy(load):
+        rows.append(_cold(starts) | {"way": f"the same, {load} busy beside"})
     for row in rows:
         row["ratios"] = {
             key: row[key] / rows[0][key] for key in rows[0] if key != "way" and row.get(key)
@@ -193,7 +194,8 @@ def _cold(rounds: int) -> Row:
 def _busy(number: int) -> Iterator[None]:
     """So many processes that compute and do nothing else."""
     command = [sys.executable, "-c", "while True: pass"]
-    processes = [subprocess.Popen(command) for _ in range(number)]
+    # Each in a session of its own: the kernel shares out the processors by session.
+    processes = [subprocess.Popen(command, start_new_session=True) for _ in range(number)]
     try:
         yield
     finally:
