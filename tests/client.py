@@ -239,8 +239,10 @@ class Client:
         async with self._turn:
             await self.process.stdin.send_all(json.dumps(message).encode() + b"\n")
 
-    async def initialize(self) -> None:
-        """Begin the session; `open_client` has done it.
+    async def initialize(self, *, is_early: bool = False) -> None:
+        """Begin the session, with a pool that is up; `open_client` has done it.
+
+        `is_early`: as soon as there is an answer, be it only the relay's.
 
         Raises:
             Refused: the server refuses.
@@ -252,6 +254,9 @@ class Client:
         _, answer = await self.start("initialize", params)
         self.server = await answer
         await self.notify("notifications/initialized")
+        if not is_early:
+            _, pong = await self.start("ping")  # which no relay answers
+            await pong
 
     async def question(self, number: int = 0) -> Message:
         """A question that the server asks, counted from 0, as soon as it is there."""

@@ -2,10 +2,10 @@
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
-from tests.client import Project
+from tests.client import Client, Project
 
 
 @contextmanager
@@ -22,3 +22,11 @@ def held_back(project: Project) -> Iterator[Callable[[], None]]:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+@asynccontextmanager
+async def early(project: Project) -> AsyncIterator[Client]:
+    """A client with a session, which begins it whether the pool is up or not."""
+    async with project.connect_raw() as client:
+        await client.initialize(is_early=True)
+        yield client

@@ -25,7 +25,7 @@ from supervisor.greeting import (
 )
 from tests.client import Answer, Client, Message, Project, Refused, until
 from tests.greeting.record import CLIENT, of_version, recorded
-from tests.greeting.stage import held_back
+from tests.greeting.stage import early, held_back
 
 LISTS = [method for method in KNOWN if method.endswith("list")]
 ALL_TOOLS = '[frontend]\ntools = "all"\n'
@@ -57,7 +57,7 @@ def test_the_versions_that_a_session_may_have_are_those_of_the_sdk() -> None:
 
 async def test_a_client_is_answered_before_the_pool_is_up(project: Project) -> None:
     with held_back(project):
-        async with project.connect() as client:
+        async with early(project) as client:
             lists = {method: (await client.request(method))["result"] for method in LISTS}
             assert project.pool_pid() is None
     expected = shipped()[HANDSHAKE]
@@ -105,7 +105,7 @@ async def test_all_that_was_sent_meanwhile_reaches_the_pool_and_is_answered_once
 ) -> None:
     project.write_agent("coder")
     with held_back(project) as release:
-        async with project.connect() as client:  # which takes no answer twice
+        async with early(project) as client:  # which takes no answer twice
             await client.request(TOOLS)
             calls = [
                 await client.start_call("invoke", agent="coder", task=f"[[say {number}]]")
@@ -122,13 +122,13 @@ async def test_all_that_was_sent_meanwhile_reaches_the_pool_and_is_answered_once
 async def test_a_list_that_the_pool_has_otherwise_is_told_of_as_changed(project: Project) -> None:
     project.write_agent("coder")
     with held_back(project) as release:
-        async with project.connect() as client:
-            early = (await client.request("resources/list"))["result"]
+        async with early(project) as client:
+            given = (await client.request("resources/list"))["result"]
             release()
             await until(lambda: changes(client), "the notice")
             true = (await client.request("resources/list"))["result"]
             assert changes(client) == ["notifications/resources/list_changed"]
-    assert "pool://agents/coder" not in {one["uri"] for one in early["resources"]}
+    assert "pool://agents/coder" not in {one["uri"] for one in given["resources"]}
     assert "pool://agents/coder" in {one["uri"] for one in true["resources"]}
 
 
@@ -153,15 +153,15 @@ async def test_who_listens_is_told_of_it_by_that_stream_and_acknowledged_once(
 async def test_the_next_start_knows_what_the_pool_has_said(project: Project) -> None:
     project.write_agent("coder")
     with held_back(project) as release:
-        async with project.connect() as client:
+        async with early(project) as client:
             await client.request("resources/list")
             release()
             await until(lambda: changes(client), "the notice")
     await project.run("stop")
     with held_back(project) as release:
-        async with project.connect() as client:
-            early = (await client.request("resources/list"))["result"]
-            assert "pool://agents/coder" in {one["uri"] for one in early["resources"]}
+        async with early(project) as client:
+            given = (await client.request("resources/list"))["result"]
+            assert "pool://agents/coder" in {one["uri"] for one in given["resources"]}
             release()
             await client.call("list")
             assert changes(client) == []
@@ -173,7 +173,7 @@ async def test_a_project_that_may_have_other_tools_gets_its_list_from_the_pool_a
 ) -> None:
     project.write_config(ALL_TOOLS)
     with held_back(project) as release:
-        async with project.connect() as client:
+        async with early(project) as client:
             _, tools = await client.start(TOOLS)
             await client.request("prompts/list")
             assert not tools.come
@@ -188,17 +188,17 @@ async def test_and_from_the_next_start_on_at_once_while_the_configuration_is_the
 ) -> None:
     project.write_config(OTHER_TOOLS)
     with held_back(project) as release:
-        async with project.connect() as client:
+        async with early(project) as client:
             _, tools = await client.start(TOOLS)
             release()
             assert names(await tools) == ["invoke", "list"]
     await project.run("stop")
     with held_back(project):
-        async with project.connect() as client:
+        async with early(project) as client:
             assert names((await client.request(TOOLS))["result"]) == ["invoke", "list"]
     project.write_config(ALL_TOOLS)
     with held_back(project) as release:
-        async with project.connect() as client:
+        async with early(project) as client:
             _, tools = await client.start(TOOLS)
             release()
             assert "stats" in names(await tools)
@@ -244,7 +244,7 @@ def shape(answer: Message) -> Message:
 
 async def test_where_no_pool_can_be_had_the_next_call_says_why(project: Project) -> None:
     with held_back(project) as release:
-        async with project.connect() as client:
+        async with early(project) as client:
             await client.request(TOOLS)
             break_the_start(project)
             release()
@@ -261,7 +261,7 @@ def break_the_start(project: Project) -> None:
 
 async def test_a_client_that_goes_before_the_pool_is_up_is_not_waited_for(project: Project) -> None:
     with held_back(project):
-        async with project.connect() as client:
+        async with early(project) as client:
             client.close_input()
             assert await client.wait_closed() == 0
             assert client.stderr == ""
@@ -271,7 +271,7 @@ async def test_more_than_is_kept_reaches_the_pool_too(project: Project) -> None:
     project.write_agent("coder")
     long = "x" * 2 * KEPT_LIMIT
     with held_back(project) as release:
-        async with project.connect() as client:
+        async with early(project) as client:
 
             async def call() -> None:
                 result = await client.call("invoke", agent="coder", task=f"[[say ok]] {long}")
