@@ -27,7 +27,7 @@ from tests.realcli.install import VERSIONS
 
 CONTROL: Final = re.compile(r"\x1b\[[0-9;?<>=]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.")
 SPACE: Final = re.compile(r"\s+")
-AGAIN_S: Final = 3.0
+AGAIN_S: Final = 10.0
 """Seconds after which a key without effect is pressed once more."""
 
 HERE: Final = "\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT} "

@@ -37,12 +37,14 @@ def test_list_in_json_is_the_tool_s_record(run: Run) -> None:
 def test_tasks_can_be_chosen_by_agent_and_state(run: Run) -> None:
     run("invoke", "coder", "x")
     running = run("submit", "busy", "[[hang]]").stdout.strip()
-    chosen = ("--agent", "coder", "--state", "ended", "--limit", "1")
-    head, row = run("tasks", *chosen).stdout.splitlines()
+    try:
+        chosen = ("--agent", "coder", "--state", "ended", "--limit", "1")
+        head, row = run("tasks", *chosen).stdout.splitlines()
+    finally:
+        run("cancel", running)
 
     assert head.split()[:3] == ["TASK", "AGENT", "STATE/OUTCOME"]
     assert row.split()[1:3] == ["coder", "result"]
-    run("cancel", running)
 
 
 def test_logs_are_the_last_lines_as_tail_prints_them(run: Run) -> None:
