@@ -152,6 +152,6 @@ def test_changes_are_told_key_by_key_where_they_were_said(tmp_path: Path) -> Non
         'agents.two.model: not said → "opus"',
         "agents.two: not said → {}",
         "defaults.agent.retries: 0 → 2",
-        "pool.linger: 7.0 → 60.0",
+        'pool.linger: "7s" → "1min"',
         "supervisors.team: not said → {}",
     ]

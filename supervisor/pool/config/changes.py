@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from supervisor.pool.config.problems import dotted, written
-from supervisor.pool.config.tables import NAMED, Config
+from supervisor.pool.config.tables import NAMED, Config, notes
 
 
 def changes_between(before: Config, after: Config) -> list[str]:
-    """One line a key whose value is another: `pool.linger: 60.0 → 5.0`.
+    """One line a key whose value is another: `pool.linger: "1min" → "5s"`.
 
-    Durations are in seconds, sizes in bytes. Of the table of an agent or a group only what differs
-    from the defaults is told there: the rest is told of those.
+    Of the table of an agent or a group only what differs from the defaults is told there: the rest
+    is told of those.
     """
     old, new = dict(_values(before)), dict(_values(after))
     return [
@@ -57,4 +58,9 @@ def _flat(
         if isinstance(value, BaseModel):
             yield from _flat((*at, key), value, None)
         else:
-            yield (*at, key), value
+            yield (*at, key), _as_written(type(table).model_fields[key], value)
+
+
+def _as_written(field: FieldInfo, value: object) -> object:
+    note = next(notes(field), None)
+    return value if note is None else note.value(value)

@@ -1,6 +1,6 @@
 """From what pydantic finds to what a person needs: the value, what is allowed, what was meant."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -14,7 +14,7 @@ from supervisor.pool.config.problems import (
     nearest,
     written,
 )
-from supervisor.pool.config.tables import NAMED, AgentTable, Allowed, Config, GroupTable, Table
+from supervisor.pool.config.tables import NAMED, AgentTable, Config, GroupTable, Table, notes
 
 
 def reason(at: At, error: Mapping[str, Any]) -> str:
@@ -50,7 +50,7 @@ def _allowed(at: At) -> str:
     field = fields_at(at[:-1])[at[-1]]
     if get_origin(field.annotation) is Literal:
         return alternatives(get_args(field.annotation))
-    return next(_notes(field)).words
+    return next(notes(field)).words
 
 
 def _hint(at: At, value: object) -> str:
@@ -61,13 +61,8 @@ def _hint(at: At, value: object) -> str:
     if get_origin(field.annotation) is Literal:
         meant: object = nearest(str(value), get_args(field.annotation)) if value else None
     else:
-        meant = next((note.meant(value) for note in _notes(field)), None)
+        meant = next((note.meant(value) for note in notes(field)), None)
     return "" if meant is None or written(meant) == written(value) else did_you_mean(meant)
-
-
-def _notes(field: FieldInfo) -> Iterator[Allowed]:
-    # The last one is the nearest to the key.
-    return (note for note in reversed(field.metadata) if isinstance(note, Allowed))
 
 
 def meant_key(at: At, value: object) -> str | None:

@@ -46,6 +46,25 @@ def parse_size(value: object) -> int:
     return int(_parse(value, UNITS_B, SIZE))
 
 
+def duration_text(seconds: float) -> str:
+    """The shortest text of a duration: `"90s"`, `"2h"`."""
+    return _text(seconds, UNITS_S) or f"{repr(seconds).removesuffix('.0')}s"
+
+
+def size_text(size: int) -> str:
+    """The shortest text of a size in bytes: `"700MiB"`, `"2GB"`."""
+    return _text(size, UNITS_B) or f"{size}B"
+
+
+def _text(quantity: float, units: Mapping[str, float]) -> str | None:
+    """In whole units, as few as can be; None: it is nothing, or no whole number of any."""
+    for unit in sorted(units, key=lambda unit: -units[unit]):
+        number = round(quantity / units[unit])
+        if number and number * units[unit] == quantity:
+            return f"{number}{unit}"
+    return None
+
+
 def meant_duration(value: object) -> str | None:
     """The duration that a wrong one may have been meant to be, or None."""
     return _meant(value, UNITS_S, _MEANT_S, "s")

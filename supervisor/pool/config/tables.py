@@ -5,9 +5,9 @@ says what differs. The text below a key is its documentation also in the JSON Sc
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +18,7 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
+from pydantic.fields import FieldInfo
 
 from supervisor.agents import meant_tool
 from supervisor.place import STATE_FOLDER, is_state_folder, split_command
@@ -28,11 +29,13 @@ from supervisor.pool.config.quantities import (
     SIZE,
     UNITS_B,
     UNITS_S,
+    duration_text,
     meant_duration,
     meant_size,
     parse_duration,
     parse_size,
     pattern,
+    size_text,
 )
 
 
@@ -44,6 +47,13 @@ class Allowed:
     """In words: `a whole number, 0 or more`."""
     meant: Callable[[object], object] = lambda value: None
     """What a wrong value may have been meant to be; None: nobody knows."""
+    value: Callable[[Any], object] = lambda value: value
+    """From what it holds to what is written for it."""
+
+
+def notes(field: FieldInfo) -> Iterator[Allowed]:
+    """What is said of the values of a key; that which is nearest to it comes first."""
+    return (note for note in reversed(field.metadata) if isinstance(note, Allowed))
 
 
 _SWITCHES = {"true": True, "yes": True, "on": True, "1": True} | {
@@ -137,14 +147,16 @@ Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
     WithJsonSchema({"type": "string", "pattern": pattern(UNITS_S), "examples": ["90s", "30min"]}),
-    Allowed(DURATION, meant_duration),
+    Allowed(DURATION, meant_duration, duration_text),
 ]
-Deadline = Annotated[Duration, Field(gt=0), Allowed(f"{DURATION}, above 0", meant_duration)]
+Deadline = Annotated[
+    Duration, Field(gt=0), Allowed(f"{DURATION}, above 0", meant_duration, duration_text)
+]
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
     WithJsonSchema({"type": "string", "pattern": pattern(UNITS_B), "examples": ["512MiB"]}),
-    Allowed(SIZE, meant_size),
+    Allowed(SIZE, meant_size, size_text),
 ]
 Count = Annotated[int, Field(ge=0), Allowed("a whole number, 0 or more", _meant_number)]
 Number = Annotated[int, Field(ge=1), Allowed("a whole number, 1 or more", _meant_number)]

@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from supervisor.pool.config import parse_duration, parse_size
+from supervisor.pool.config.quantities import duration_text, size_text
 
 UNITS_S = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
 UNITS_B = {"B": 1, "kB": 1000, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -31,6 +32,32 @@ def test_a_size_is_a_whole_number_of_bytes(number: int, unit: str) -> None:
     size = parse_size(f"{number}{unit}")
 
     assert (type(size), size) == (int, number * UNITS_B[unit])
+
+
+@given(st.integers(0, 10**9), st.sampled_from(sorted(UNITS_S)))
+def test_the_text_of_a_duration_says_it_again(number: int, unit: str) -> None:
+    seconds = parse_duration(f"{number}{unit}")
+
+    assert parse_duration(duration_text(seconds)) == pytest.approx(seconds)
+
+
+@given(st.integers(0, 2**53))
+def test_the_text_of_a_size_says_it_again(size: int) -> None:
+    assert parse_size(size_text(size)) == size
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0, "0s"), (0.25, "250ms"), (90.0, "90s"), (7200.0, "2h")]
+)
+def test_a_duration_is_told_in_the_largest_unit_that_fits(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0B"), (734003200, "700MiB"), (2 * 10**9, "2GB"), (1001, "1001B")]
+)
+def test_a_size_is_told_in_the_largest_unit_that_fits(size: int, text: str) -> None:
+    assert size_text(size) == text
 
 
 @given(st.text() | st.integers() | st.floats() | st.none() | st.lists(st.text()) | st.booleans())
