@@ -198,7 +198,8 @@ def _facts_of(row: dict[str, Any]) -> str:
     if row["type"] == "worker" and row["agent_state"]:
         facts.append(row["agent_state"])
     elif row["state"] != "running":
-        facts.append("down" if row["agent_state"] == "down" else row["state"])
+        is_down = row["state"] == "undefined" or row["agent_state"] == "down"
+        facts.append("down" if is_down else row["state"])
     facts += [f"pid {row['pid']}"] if row["pid"] else []
     error = f": {row['error']}" if row["error"] and row["state"] != "running" else ""
     return f"  {', '.join(facts)}{error}" if facts else ""

@@ -291,6 +291,7 @@ supervisor = "team"
         found = await state(client, "two", "down")
 
         assert "its group team ended with one#0, a significant child" in found["error"]
+        assert "group:team  transient, down" in (await project.run("tree")).stdout
         await client.call("reset", agent="two")
         for agent in ("one", "two"):
             answer = await client.call("invoke", agent=agent, task="[[say back]]")
