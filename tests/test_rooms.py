@@ -17,9 +17,19 @@ PACKAGE: Final = Path(__file__).resolve().parents[1] / "supervisor"
 MODULES: Final = sorted(PACKAGE.rglob("*.py"))
 BOTTOM: Final = ("tree", "process", "protocol", "agents", "ledger", "logs")
 ALLOWED: Final = {
-    "cli": {"frontend", "pool", *BOTTOM, "greeting", "guardian", "place", "reaper", "relay"},
+    "cli": {
+        "frontend",
+        "pool",
+        *BOTTOM,
+        "greeting",
+        "guardian",
+        "place",
+        "reaper",
+        "relay",
+        "temporary",
+    },
     "frontend": {"ledger", "logs", "pool", "place"},
-    "pool": {*BOTTOM, "place"},
+    "pool": {*BOTTOM, "place", "temporary"},
     **{room: set[str]() for room in BOTTOM},
     "rehearsal": set[str](),
     "guardian": set[str](),
@@ -27,6 +37,7 @@ ALLOWED: Final = {
     "relay": {"greeting", "place"},
     "greeting": {"place"},
     "place": set[str](),
+    "temporary": {"place"},
     "__main__": {"cli", "relay", "rehearsal"},
     "__init__": set[str](),
 }

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from supervisor.cli._lock import claim_lock
 from supervisor.place import TAG, cgroup_note, mark_of, noted_cgroup
-from supervisor.pool import TemporaryFolders
 from supervisor.process import (
     Census,
     cgroup_members,
@@ -23,6 +22,7 @@ from supervisor.process import (
     kill_until_gone,
     shared_census,
 )
+from supervisor.temporary import TemporaryFolders
 
 
 @dataclass(frozen=True)

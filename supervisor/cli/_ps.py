@@ -18,7 +18,6 @@ from typing import Any
 from supervisor.cli._screen import columns, table
 from supervisor.logs import redact
 from supervisor.place import FOLDER, LOCK, TAG, holder_of, mark_of, noted_cgroup, signed_by
-from supervisor.pool import SPARE, agent_of
 from supervisor.process import (
     Census,
     Seen,
@@ -30,6 +29,7 @@ from supervisor.process import (
     memory_of,
     open_files,
 )
+from supervisor.temporary import SPARE, agent_of
 
 
 @dataclass(frozen=True)

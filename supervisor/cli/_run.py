@@ -22,7 +22,7 @@ from supervisor.cli._start import Ways
 from supervisor.frontend import FrontEnd, claim_stdio, close, listen
 from supervisor.logs import OnLine, Rotation, Transcripts, adjust_log, open_log
 from supervisor.place import FOLDER, Place, built_in, settled_variables
-from supervisor.pool import ConfigFiles, Pool, PoolEvent, TemporaryFolders
+from supervisor.pool import ConfigFiles, Pool, PoolEvent
 from supervisor.pool.config import LogsTable
 from supervisor.process import (
     become_subreaper,
@@ -32,6 +32,7 @@ from supervisor.process import (
     reap_adopted_forever,
     use_cgroups,
 )
+from supervisor.temporary import TemporaryFolders
 from supervisor.tree import ChildExited, ChildSpec, Event, Supervisor, SupervisorFlags
 
 FIRST_CLIENT_S = 10.0

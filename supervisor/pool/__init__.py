@@ -12,10 +12,8 @@ from supervisor.pool.outcome import WAITS, PoolError, Task, TaskError, TaskResul
 from supervisor.pool.permission import Decision, Desk, Wish
 from supervisor.pool.pool import Pool
 from supervisor.pool.reload import Reloaded
-from supervisor.pool.temporary import SPARE, TemporaryFolders, agent_of
 
 __all__ = [
-    "SPARE",
     "WAITS",
     "Config",
     "ConfigError",
@@ -32,9 +30,7 @@ __all__ = [
     "Task",
     "TaskError",
     "TaskResult",
-    "TemporaryFolders",
     "Wish",
-    "agent_of",
     "digest",
     "parse_address",
     "part",

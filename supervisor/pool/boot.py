@@ -29,8 +29,8 @@ from supervisor.pool.launch import (
     variables_of,
 )
 from supervisor.pool.option_files import OptionFile, option_files, written
-from supervisor.pool.temporary import TemporaryFolders, size_of, variables
 from supervisor.process import Command, Process, ProcessHost
+from supervisor.temporary import TemporaryFolders, size_of, variables
 
 SCARCE = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What a start fails with when the machine has no room for it at the moment."""

@@ -47,9 +47,9 @@ from supervisor.pool.roles import Roles
 from supervisor.pool.serving import Surroundings
 from supervisor.pool.spares import SpareKeeper
 from supervisor.pool.task_watch import TaskWatch
-from supervisor.pool.temporary import SPARE, TemporaryFolders
 from supervisor.pool.worker import Worker
 from supervisor.process import LocalHost
+from supervisor.temporary import SPARE, TemporaryFolders
 from supervisor.tree import (
     ChildSpec,
     ChildStatus,

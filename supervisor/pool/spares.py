@@ -21,7 +21,7 @@ from supervisor.pool.boot import Boot, Profile, Yard
 from supervisor.pool.budget import Budget, NoRoomError
 from supervisor.pool.events import PoolEvent, SpareEnded, SpareFailed, SpareReady
 from supervisor.pool.outcome import TaskError
-from supervisor.pool.temporary import SPARE
+from supervisor.temporary import SPARE
 
 LOOK_EVERY_S = 5.0
 """Seconds after which it is looked again which profiles there are."""
