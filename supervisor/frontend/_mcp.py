@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import mcp_types
+import trio
 from mcp.server import Server
 from mcp.server.lowlevel.server import NotificationOptions
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -114,6 +115,12 @@ class PoolServer(Server[Any]):
                 return await self._serve(context, params)
         except Exception as error:
             return self._fault(error)
+        except BaseExceptionGroup as group:
+            if group.split(trio.Cancelled)[1] is None:
+                # The SDK only answers for a handler that is cancelled where that raises so itself,
+                # and not a group of it, as our nurseries do.
+                await trio.lowlevel.checkpoint()
+            raise
 
     async def _serve(
         self, context: Context, params: mcp_types.CallToolRequestParams

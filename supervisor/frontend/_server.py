@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ HELLO_DEADLINE_S = 10.0
 FLUSH_S = 2.0
 """Seconds that the last answers have to go out when the pool stops."""
 
+LAST_ANSWERS_S = 1.0
+"""Seconds that those have which a client that has closed its end, and yet reads, waits for."""
+
 
 @dataclass
 class FrontEnd:
@@ -49,10 +53,11 @@ class FrontEnd:
     ending: bool = False
     """The pool is about to go: who says hello from now on is sent away without an answer."""
     changed: trio.Event = field(default_factory=trio.Event)
-    """Set, and replaced, when `clients` changes or the last unanswered request is answered."""
+    """Set, and replaced, when `clients` changes or a request is answered."""
 
     def __post_init__(self) -> None:
         self._unanswered: set[tuple[int, object]] = set()
+        self._listening: set[tuple[int, object]] = set()
         self._numbers = count()
         self.notices = Notices()
         """What clients are told unasked; its `run` is to be running."""
@@ -115,6 +120,7 @@ class FrontEnd:
         finally:
             self.clients -= 1
             self._unanswered = {one for one in self._unanswered if one[0] != number}
+            self._listening &= self._unanswered
             self._change()
 
     async def _serve_safely(self, stream: trio.SocketStream) -> None:
@@ -164,7 +170,17 @@ class FrontEnd:
                 client.cancelled.append(cancelled)
             self._read(number, message)
 
-        return number, LineReader(stream, lost, read)
+        async def finish() -> None:
+            if not _is_closed(stream):
+                with trio.move_on_after(LAST_ANSWERS_S):
+                    await self._until_answered(number)
+
+        return number, LineReader(stream, lost, read, finish)
+
+    async def _until_answered(self, connection: int) -> None:
+        """Wait until it has every answer; those to who listens come when all ends."""
+        while any(one[0] == connection for one in self._unanswered - self._listening):
+            await self.changed.wait()
 
     async def _session(self, number: int, reader: LineReader, stream: trio.abc.Stream) -> None:
         writer = LineWriter(stream, lambda message: self._written(number, message))
@@ -191,6 +207,8 @@ class FrontEnd:
     def _read(self, connection: int, message: mcp_types.JSONRPCMessage) -> None:
         if isinstance(message, mcp_types.JSONRPCRequest):
             self._unanswered.add((connection, message.id))
+            if message.method == "subscriptions/listen":
+                self._listening.add((connection, message.id))
         elif (cancelled := _cancelled_by(message)) is not None:
             # What its caller cancels is not answered.
             self._settle(connection, cancelled)
@@ -201,8 +219,7 @@ class FrontEnd:
 
     def _settle(self, connection: int, request: int | str | None) -> None:
         self._unanswered.discard((connection, request))
-        if not self._unanswered:
-            self._change()
+        self._change()
 
     def _change(self) -> None:
         self.changed.set()
@@ -245,6 +262,15 @@ def close(place: Place) -> None:
     for path in (place.socket, place.link):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def _is_closed(stream: trio.abc.Stream) -> bool:
+    """Whether who has closed its end of it no longer reads either, as far as that can be told."""
+    if not isinstance(stream, trio.SocketStream):
+        return False
+    poll = select.poll()
+    poll.register(stream.socket, 0)  # it tells of a hang-up unasked
+    return bool(poll.poll(0))
 
 
 def _same_user(connection: trio.socket.SocketType) -> bool:

@@ -48,13 +48,18 @@ class LineReader(_Borrowed):
         stream: trio.abc.ReceiveStream,
         on_end: Callable[[], None],
         on_message: Callable[[mcp_types.JSONRPCMessage], None] = lambda _: None,
+        before_end: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
     ) -> None:
-        """The session learns of a message, or that the client has gone, after these were called."""
+        """The session learns of a message, or that the client has gone, after these were called.
+
+        Its end ends whatever it has in hand: `before_end` may wait for some of that.
+        """
         self.on_malformed: Callable[[bytes], Awaitable[None]] | None = None
         """Takes a line that is no message; None: the session gets the error."""
         self._stream = stream
         self._on_end = on_end
         self._on_message = on_message
+        self._before_end = before_end
         self._buffer = bytearray()
         self._searched = 0
 
@@ -67,6 +72,7 @@ class LineReader(_Borrowed):
         while True:
             line = await self.line(LINE_LIMIT)
             if line is None:
+                await self._before_end()
                 raise anyio.EndOfStream
             if not line.strip():
                 continue
@@ -159,8 +165,12 @@ class LineWriter(_Borrowed):
 
     async def send(self, item: SessionMessage, /) -> None:
         """Write one message, after those that are being written."""
-        line = item.message.model_dump_json(by_alias=True, exclude_unset=True) + "\n"
-        await self._write_line(line, item.message)
+        message = item.message
+        line = message.model_dump_json(by_alias=True, exclude_unset=True) + "\n"
+        # An answer is written though its handler is cancelled now: the SDK gives no other.
+        is_answer = isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError)
+        with trio.CancelScope(shield=is_answer):
+            await self._write_line(line, message)
 
     async def refuse(self, line: bytes) -> None:
         """Answer a line that is no message: the session, which never sees it, would say nothing."""
