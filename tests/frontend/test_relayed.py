@@ -80,6 +80,7 @@ async def test_a_pool_that_is_stopped_ends_the_streams_of_its_clients_in_order(
         params = {"notifications": {"toolsListChanged": True}, "_meta": envelope}
         _, answer = await client.start("subscriptions/listen", params)
         await until(lambda: client.notifications, "the acknowledgement")
+        await client.request("tools/call", {"name": "list", "arguments": {}, "_meta": envelope})
 
         await project.stop()
 

@@ -14,6 +14,7 @@ from supervisor.frontend._rounds import ANSWER_WITHIN_S, NOT_BACK, ROUNDS, WORN_
 from supervisor.place import Place
 from supervisor.pool import Desk, Pool, Task, TaskResult, Wish
 from supervisor.protocol import Usage
+from tests.client import until
 from tests.frontend.conftest import CONFIG
 from tests.frontend.stage import MODERN_VERSION, Message, Raw, serving
 
@@ -329,7 +330,7 @@ async def test_a_client_that_goes_when_it_was_asked_is_lost_to_its_task(
 ) -> None:
     await at_work(client, await client.call(**ON))
     await client.close()
-    await trio.testing.wait_all_tasks_blocked()
+    await until(lambda: pool.lost, "the loss")
 
     assert pool.lost == pool.tasks
     assert pool.cancelled == []
