@@ -108,10 +108,10 @@ def measure(
         project.write_agent("bench", "You are BENCH.", "tools: Bash")
         try:
             if "replacement" in parts:
-                _replacements(project, env, rounds or (2 if short else 20))
+                _replacements(project, env, rounds or (1 if short else 20))
             for part in RECYCLED_AFTER if real else ():
                 if part in parts:
-                    _memory(project, env, RECYCLED_AFTER[part], tasks or (10 if short else 300))
+                    _memory(project, env, RECYCLED_AFTER[part], tasks or (3 if short else 300))
         finally:
             trio.run(project.close)
 

@@ -4,7 +4,7 @@
 
 Accepting: one after the other (each waits for its own commit), and many at once (those that wait
 share one), beside the floor of the same run: one `fdatasync`, and the same insert by bare SQLite.
-Asking: 200,000 tasks of a week, of 12 agents, a fifth of them in 1,200 conversations (5,000 in the
+Asking: 200,000 tasks of a week, of 12 agents, a fifth of them in 1,200 conversations (2,500 in the
 short form); every figure is a median of seven. `stalls` is how long the Trio run was kept from
 other work at most, meanwhile.
 """
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def _measured(folder: Path, *, short: bool) -> Iterator[Row]:
-    tasks, accepts = (5_000, 500) if short else (200_000, 3_000)
+    tasks, accepts = (2_500, 100) if short else (200_000, 3_000)
     yield Row("floor: one fdatasync", _fdatasync_ms(folder), "ms")
     yield Row("floor: an insert by bare SQLite, synchronous NORMAL", _bare_ms(folder), "ms")
     for name, sync_every_s in (("", 1.0), (", each synced to the disk", 0.0)):

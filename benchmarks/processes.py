@@ -4,7 +4,7 @@
 
 Prints, each beside a floor from the same run: survivors after SIGKILL of a pool's program; the
 start and the end of many children; a child's replacement; how far a growing child gets past its
-ceiling; the memory governor's CPU. `--short` takes about a minute. Linux only.
+ceiling; the memory governor's CPU. `--short` takes some twenty seconds. Linux only.
 """
 
 import argparse
@@ -88,14 +88,16 @@ GROWERS = {
 def main() -> int:
     """Measure and print."""
     parts: dict[str, Callable[[bool], None]] = {
-        "survivors": lambda short: _survivors((10, 100) if short else (10, 100, 1000)),
+        "survivors": lambda short: _survivors((12,) if short else (10, 100, 1000)),
         "many": lambda short: trio.run(_many, 100 if short else 1000),
-        "replacement": lambda short: trio.run(_replacement, 20 if short else 200),
-        "overshoot": lambda short: trio.run(_overshoot, 1 if short else 10),
+        "replacement": lambda short: trio.run(_replacement, 5 if short else 200),
+        "overshoot": lambda short: trio.run(
+            _overshoot, *(((1e9,), 1) if short else ((100e6, 1e9), 10))
+        ),
         "agents": lambda short: agents.measure(short, real=False),
         "real agents": lambda short: agents.measure(short, real=True),
         "governor": lambda short: trio.run(
-            _governor, *(((10, 100), 3) if short else ((10, 100, 500, 1000), 10))
+            _governor, *(((10,), 1) if short else ((10, 100, 500, 1000), 10))
         ),
     }
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -359,10 +361,10 @@ def _new_governor(watched: list[Watched]) -> MemoryGovernor:
     return MemoryGovernor(lambda: watched, LocalHost(TAG), budget, lambda _: None)
 
 
-async def _overshoot(rounds: int) -> None:
+async def _overshoot(rates: tuple[float, ...], rounds: int) -> None:
     print(f"a child that grows past its ceiling of {CEILING / 1e6:.0f} MB: how far, median (worst)")
     for who, around in GROWERS.items():
-        for rate in (100e6, 1e9):
+        for rate in rates:
             over = [await _grow(around, rate) for _ in range(rounds)]
             value = f"{statistics.median(over):.1f} ({max(over):.1f}) MB"
             per_sample = f"growth in 10 ms: {rate / 1e8:.0f} MB"
@@ -405,7 +407,7 @@ async def _share_of(children: list[Child], ceiling: int, seconds: int) -> tuple[
     clock = GrowthClock(2**60, trio.current_time())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(governor.run)
-        await trio.sleep(2)  # what it does but once is not its cost
+        await trio.sleep(min(2, seconds))  # what it does but once is not its cost
         given = clock.read(trio.current_time())
         before, began = time.process_time(), time.perf_counter()
         await trio.sleep(seconds)

@@ -61,7 +61,7 @@ def main() -> int:
     rounds, most = (1, 1_000) if given.short else (7, SIZES[-1])
     erl = shutil.which("erl")
     with tempfile.TemporaryDirectory() as folder:
-        peer = Peer(erl, folder) if erl else None
+        peer = Peer(erl, folder, most) if erl else None
         rows = _measured(rounds, most, peer)
     if given.json:
         print(json.dumps(_as_json(rows, peer), indent=2))
@@ -485,9 +485,10 @@ sized(N) ->
 
 
 class Peer:
-    """OTP's supervisor on this machine."""
+    """OTP's supervisor on this machine, with `most` children at the most."""
 
-    def __init__(self, erl: str, folder: str) -> None:
+    def __init__(self, erl: str, folder: str, most: int) -> None:
+        self._sizes = [n for n in SIZES if n <= most]
         self._erl = erl
         self._folder = folder
         self._taken: dict[tuple[str, int], list[float]] = {}
@@ -497,7 +498,7 @@ class Peer:
 
     def measure(self) -> None:
         """One round of everything."""
-        self.name, *lines = self._run(f"tree_peer:main({list(SIZES)})").splitlines()
+        self.name, *lines = self._run(f"tree_peer:main({self._sizes})").splitlines()
         for line in lines:
             what, n, figure = line.split("|")
             self._taken.setdefault((what, int(n)), []).append(float(figure))

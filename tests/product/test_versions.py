@@ -4,15 +4,18 @@ How a context is reset, as measured: up to about 2.1.130 nothing in the CLI can,
 a process of its own; then `/clear` does; from 2.1.197 on a rewind.
 """
 
+import itertools
 import json
 import re
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
+import trio
 
-from tests.client import Client
+from tests.client import Client, Message
 from tests.product.stage import Jobs, Stage, code_of, commands_with, pid_of, staged, text_of
 from tests.realcli.fixtures import require
 from tests.realcli.install import VERSIONS, asked_for
@@ -56,46 +59,65 @@ def is_as_promised(version: str, before: int, after: int) -> bool:
     return (before != after) if RESET_BY[version] == "new process" else (before == after)
 
 
-async def reset_by(client: Client) -> str:
-    agents = (await client.call("list"))["structuredContent"]["agents"]
-    (found,) = [row["reset_by"] for row in agents if row["name"] == "worker"]
-    return str(found)
+@dataclass(frozen=True)
+class Served:
+    """Four tasks of one agent, one after the other: in some versions each costs a process."""
+
+    secret: str
+    """In the first task, which has it said by a command."""
+    texts: tuple[str, ...]
+    """Of all tasks; from the second one on they differ in a word alone, and are as long."""
+    answers: tuple[Message, ...]
+    reset_by: str
+    """What `list` says then of how the agent's context is reset."""
+
+
+async def serve(stage: Stage) -> Served:
+    secret, *words = (uuid.uuid4().hex for _ in range(4))
+    texts = (f"[[bash echo {secret}]]", *(f"[[context]] [[say {word}]]" for word in words))
+    async with stage.connect() as client:
+        answers = [await client.call("invoke", agent="worker", task=text) for text in texts]
+        reset_by = (await client.agent("worker"))["reset_by"]
+    return Served(secret, texts, tuple(answers), reset_by)
+
+
+@pytest.fixture(scope="module")
+def served(shared: Stage) -> Served:
+    """What several tests look at, each at something else."""
+    return trio.run(serve, shared)
 
 
 async def test_a_task_is_told_nothing_of_the_one_before(
-    client: Client, shared: Stage, version: str
+    served: Served, shared: Stage, version: str
 ) -> None:
-    secret, following = uuid.uuid4().hex, uuid.uuid4().hex
-    first = await client.call("invoke", agent="worker", task=f"[[bash echo {secret}]]")
-    second = await client.call("invoke", agent="worker", task=f"[[context]] [[say {following}]]")
+    first, *following = served.answers
 
-    assert text_of(first) == f"bash: {secret}"
-    assert text_of(second) == f"context: 0 user texts: []\n{following}"
-    sent = await shared.request(lambda request: following in request.last_user_text())
-    assert secret not in json.dumps(sent.body)
-    assert is_as_promised(version, pid_of(first), pid_of(second))
+    assert text_of(first) == f"bash: {served.secret}"
+    for text, answer in zip(served.texts[1:], following, strict=True):
+        word = text.removeprefix("[[context]] [[say ").removesuffix("]]")
+        assert text_of(answer) == f"context: 0 user texts: []\n{word}"
+        assert served.secret not in json.dumps((await shared.request_for(text)).body)
+    for before, after in itertools.pairwise(map(pid_of, served.answers)):
+        assert is_as_promised(version, before, after)
 
 
-async def test_the_agent_has_its_prompt_and_its_tools(client: Client, shared: Stage) -> None:
-    task = uuid.uuid4().hex
-    await client.call("invoke", agent="worker", task=task)
-
-    sent = await shared.request_for(task)
+async def test_the_agent_has_its_prompt_and_its_tools(served: Served, shared: Stage) -> None:
+    sent = await shared.request_for(served.texts[-1])
     assert sent.system_text().endswith("You are worker, and you do what you are told.")
     # 2.1.330 adds a placeholder that is never shown to the model.
     shown = [tool["name"] for tool in sent.body["tools"] if not tool.get("defer_loading")]
     assert shown == ["Bash"]
 
 
-async def test_equal_tasks_cost_the_same_and_list_knows_then_how_the_context_is_reset(
-    client: Client, version: str
-) -> None:
-    results = [await client.call("invoke", agent="worker", task="[[size 400]]") for _ in range(3)]
+def test_equal_tasks_cost_the_same(served: Served) -> None:
+    costs = [answer["_meta"]["cost_usd"] for answer in served.answers[1:]]
 
-    costs = [result["_meta"]["cost_usd"] for result in results]
     assert costs[0] > 0
     assert costs == pytest.approx([costs[0]] * 3)
-    assert await reset_by(client) == RESET_BY[version]
+
+
+def test_after_a_task_list_knows_how_the_context_is_reset(served: Served, version: str) -> None:
+    assert served.reset_by == RESET_BY[version]
 
 
 async def test_a_cancelled_task_is_interrupted_and_forgotten(
