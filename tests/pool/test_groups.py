@@ -12,53 +12,78 @@ import pytest
 import trio
 
 from tests.client import LIMIT_S, POLL_S, Client, Project, open_project, until
+from tests.pool.conftest import Share
+
+# In each, "{n}" is what a test's names have at their end.
 
 ALL = """\
-[supervisors.team]
+[supervisors.team{n}]
 strategy = "one_for_all"
-[agents.one]
-supervisor = "team"
-[agents.two]
-supervisor = "team"
+[agents.one{n}]
+supervisor = "team{n}"
+[agents.two{n}]
+supervisor = "team{n}"
 """
 
 REST = """\
-[supervisors.line]
+[supervisors.line{n}]
 strategy = "rest_for_one"
-[agents.one]
-supervisor = "line"
-[agents.two]
-supervisor = "line"
-[agents.three]
-supervisor = "line"
+[agents.one{n}]
+supervisor = "line{n}"
+[agents.two{n}]
+supervisor = "line{n}"
+[agents.three{n}]
+supervisor = "line{n}"
 """
 
 STRICT = """\
-[supervisors.team]
+[supervisors.team{n}]
 intensity = 0
 cool_down = "1h"
-[supervisors.outer]
-[supervisors.inner]
-parent = "outer"
+[supervisors.outer{n}]
+[supervisors.inner{n}]
+parent = "outer{n}"
 intensity = 0
 cool_down = "1h"
-[agents.one]
-supervisor = "team"
-[agents.two]
-supervisor = "team"
-[agents.outside]
-supervisor = "outer"
-[agents.inside]
-supervisor = "inner"
+[agents.one{n}]
+supervisor = "team{n}"
+[agents.two{n}]
+supervisor = "team{n}"
+[agents.outside{n}]
+supervisor = "outer{n}"
+[agents.inside{n}]
+supervisor = "inner{n}"
 """
+
+NAMES = ("one", "two", "three", "outside", "inside", "alone")
 
 
 @pytest.fixture
 async def project(tmp_path: Path) -> AsyncIterator[Project]:
+    """Whose pool is looked at as a whole."""
     async with open_project(tmp_path) as project:
-        for name in ("one", "two", "three", "outside", "inside", "alone"):
+        for name in NAMES:
             project.write_agent(name)
         yield project
+
+
+class Cast:
+    """Agents of the shared pool, each by the name that it has in this test."""
+
+    def __init__(self, share: Share) -> None:
+        self.share = share
+        self.one, self.two, self.three, self.outside, self.inside, self.alone = map(
+            share.agent, NAMES
+        )
+
+    def group(self, config: str) -> None:
+        """Have `config`, with "{n}" in the names, hold for those of this test."""
+        self.share.configure(config.format(n=self.share.suffix))
+
+
+@pytest.fixture
+def cast(share: Share) -> Cast:
+    return Cast(share)
 
 
 async def warm(client: Client, agent: str) -> int:
@@ -97,74 +122,72 @@ def text_of(result: dict[str, Any]) -> str:
     return text
 
 
-async def test_one_for_all_replaces_the_processes_of_the_whole_group(project: Project) -> None:
-    project.write_config(ALL)
-    async with project.connect() as client:
-        one, two, alone = [await warm(client, name) for name in ("one", "two", "alone")]
-        os.kill(one, signal.SIGKILL)
+async def test_one_for_all_replaces_the_processes_of_the_whole_group(
+    client: Client, cast: Cast
+) -> None:
+    cast.group(ALL)
+    one, two, alone = [await warm(client, name) for name in (cast.one, cast.two, cast.alone)]
+    os.kill(one, signal.SIGKILL)
 
-        assert await new_pid(client, "one", one) != two
-        assert await new_pid(client, "two", two) != two
-        assert (await client.agent("alone"))["pid"] == alone
-        assert (await client.agent("two"))["restarts"] == 1
+    assert await new_pid(client, cast.one, one) != two
+    assert await new_pid(client, cast.two, two) != two
+    assert (await client.agent(cast.alone))["pid"] == alone
+    assert (await client.agent(cast.two))["restarts"] == 1
 
 
 async def test_rest_for_one_replaces_those_that_follow_and_keeps_those_before(
-    project: Project,
+    client: Client, cast: Cast
 ) -> None:
-    project.write_config(REST)
-    async with project.connect() as client:
-        one, two, three = [await warm(client, name) for name in ("one", "two", "three")]
-        os.kill(two, signal.SIGKILL)
+    cast.group(REST)
+    one, two, three = [await warm(client, name) for name in (cast.one, cast.two, cast.three)]
+    os.kill(two, signal.SIGKILL)
 
-        await new_pid(client, "two", two)
-        await new_pid(client, "three", three)
-        assert (await client.agent("one"))["pid"] == one
-        assert (await client.agent("one"))["restarts"] == 0
+    await new_pid(client, cast.two, two)
+    await new_pid(client, cast.three, three)
+    assert (await client.agent(cast.one))["pid"] == one
+    assert (await client.agent(cast.one))["restarts"] == 0
 
 
 async def test_a_siblings_crash_ends_the_task_in_hand_and_keeps_those_that_wait(
-    project: Project,
+    client: Client, cast: Cast
 ) -> None:
-    project.write_config(ALL)
-    async with project.connect() as client:
-        pid = await warm(client, "one")
-        _, in_hand = await client.start_call("invoke", agent="two", task="[[hang]]")
-        await state(client, "two", "busy")
-        _, waiting = await client.start_call("invoke", agent="two", task="[[say served]]")
-        os.kill(pid, signal.SIGKILL)
+    cast.group(ALL)
+    pid = await warm(client, cast.one)
+    _, in_hand = await client.start_call("invoke", agent=cast.two, task="[[hang]]")
+    await state(client, cast.two, "busy")
+    _, waiting = await client.start_call("invoke", agent=cast.two, task="[[say served]]")
+    os.kill(pid, signal.SIGKILL)
 
-        assert code_of(await in_hand) == "agent_restarted"
-        assert text_of(await waiting) == "served"
+    assert code_of(await in_hand) == "agent_restarted"
+    assert text_of(await waiting) == "served"
 
 
 async def test_a_group_over_its_intensity_takes_down_its_agents_and_nothing_else(
-    project: Project,
+    client: Client, cast: Cast
 ) -> None:
-    project.write_config(STRICT)
-    async with project.connect() as client:
-        one, alone = await warm(client, "one"), await warm(client, "alone")
-        _, in_hand = await client.start_call("invoke", agent="two", task="[[hang]]")
-        await state(client, "two", "busy")
-        _, waiting = await client.start_call("invoke", agent="two", task="[[say served]]")
-        os.kill(one, signal.SIGKILL)
+    cast.group(STRICT)
+    one, alone = await warm(client, cast.one), await warm(client, cast.alone)
+    _, in_hand = await client.start_call("invoke", agent=cast.two, task="[[hang]]")
+    await state(client, cast.two, "busy")
+    _, waiting = await client.start_call("invoke", agent=cast.two, task="[[say served]]")
+    os.kill(one, signal.SIGKILL)
 
-        assert code_of(await in_hand) == "agent_down"
-        assert code_of(await waiting) == "agent_down"
-        for agent in ("one", "two"):
-            found = await state(client, agent, "down")
-            assert "its group team failed 1 times" in found["error"]
-            assert found["pid"] is None
-            refused = await client.call("invoke", agent=agent, task="hello")
-            assert code_of(refused) == "agent_down"
-        assert (await client.agent("alone"))["pid"] == alone
-        assert text_of(await client.call("invoke", agent="outside", task="[[say fine]]")) == "fine"
+    assert code_of(await in_hand) == "agent_down"
+    assert code_of(await waiting) == "agent_down"
+    for agent in (cast.one, cast.two):
+        found = await state(client, agent, "down")
+        assert f"its group {cast.share.name('team')} failed 1 times" in found["error"]
+        assert found["pid"] is None
+        refused = await client.call("invoke", agent=agent, task="hello")
+        assert code_of(refused) == "agent_down"
+    assert (await client.agent(cast.alone))["pid"] == alone
+    assert text_of(await client.call("invoke", agent=cast.outside, task="[[say fine]]")) == "fine"
 
 
 async def test_who_asks_for_a_down_agent_is_told_when_it_is_started_again(
     project: Project,
 ) -> None:
-    project.write_config(STRICT)
+    project.write_config(STRICT.format(n=""))
     async with project.connect() as client:
         os.kill(await warm(client, "one"), signal.SIGKILL)
         await state(client, "two", "down")
@@ -179,92 +202,87 @@ async def test_who_asks_for_a_down_agent_is_told_when_it_is_started_again(
     assert "down: one, two; agent-pool tail says why" in status.stdout
 
 
-async def test_a_reset_of_one_brings_its_whole_group_back(project: Project) -> None:
-    project.write_config(STRICT)
-    async with project.connect() as client:
-        os.kill(await warm(client, "one"), signal.SIGKILL)
-        await state(client, "two", "down")
-        await client.call("reset", agent="two")
+async def test_a_reset_of_one_brings_its_whole_group_back(client: Client, cast: Cast) -> None:
+    cast.group(STRICT)
+    os.kill(await warm(client, cast.one), signal.SIGKILL)
+    await state(client, cast.two, "down")
+    await client.call("reset", agent=cast.two)
 
-        for agent in ("one", "two"):
-            answer = await client.call("invoke", agent=agent, task="[[say back]]")
-            assert text_of(answer) == "back"
-
-
-async def test_a_member_that_never_had_a_process_is_down_with_its_group(project: Project) -> None:
-    project.write_config(STRICT)
-    async with project.connect() as client:
-        os.kill(await warm(client, "one"), signal.SIGKILL)
-        await state(client, "two", "down")
-        answer = await client.call("invoke", agent="two", task="[[say back]]")
-
-        assert code_of(answer) == "agent_down"
-        assert (await client.agent("one"))["state"] == "down"
-
-
-async def test_an_agent_that_is_called_like_a_group_is_none(project: Project) -> None:
-    project.write_config(STRICT)
-    project.write_agent("group team")
-    async with project.connect() as client:
-        os.kill(await warm(client, "one"), signal.SIGKILL)
-        await state(client, "two", "down")
-        answer = await client.call("invoke", agent="group team", task="[[say here]]")
-        assert text_of(answer) == "here"
-        await client.call("reset", agent="one")
-
-        assert text_of(await client.call("invoke", agent="two", task="[[say back]]")) == "back"
-        assert await warm(client, "group team") == answer["_meta"]["pid"]
-
-
-async def test_a_group_within_a_group_goes_down_alone(project: Project) -> None:
-    project.write_config(STRICT)
-    async with project.connect() as client:
-        outside = await warm(client, "outside")
-        os.kill(await warm(client, "inside"), signal.SIGKILL)
-        await state(client, "inside", "down")
-
-        assert (await client.agent("outside"))["pid"] == outside
-        await client.call("reset", agent="inside")
-        answer = await client.call("invoke", agent="inside", task="[[say back]]")
+    for agent in (cast.one, cast.two):
+        answer = await client.call("invoke", agent=agent, task="[[say back]]")
         assert text_of(answer) == "back"
 
 
-async def test_a_group_comes_back_by_itself_after_its_cool_down(project: Project) -> None:
-    project.write_config(STRICT.replace('"1h"', '"200ms"'))
-    async with project.connect() as client:
-        os.kill(await warm(client, "one"), signal.SIGKILL)
-        await until(
-            lambda: [line for line in project.log_lines() if line["event"] == "agent_down"],
-            "that the group is down",
-        )
-        for agent in ("one", "two"):
-            await state(client, agent, "stopped")
-            answer = await client.call("invoke", agent=agent, task="[[say back]]")
-            assert text_of(answer) == "back"
+async def test_a_member_that_never_had_a_process_is_down_with_its_group(
+    client: Client, cast: Cast
+) -> None:
+    cast.group(STRICT)
+    os.kill(await warm(client, cast.one), signal.SIGKILL)
+    await state(client, cast.two, "down")
+    answer = await client.call("invoke", agent=cast.two, task="[[say back]]")
+
+    assert code_of(answer) == "agent_down"
+    assert (await client.agent(cast.one))["state"] == "down"
 
 
-async def test_an_agent_that_crashes_at_every_start_harms_no_other_group(project: Project) -> None:
-    project.write_config(STRICT)
-    broken = project.write_agent("broken", "Do it.")
-    async with project.connect() as client:
-        alone = await warm(client, "alone")
-        broken.write_text(broken.read_text() + "\n[[crash at start]]\n")
-        pids = [await warm(client, "broken")]
-        with trio.fail_after(LIMIT_S):
-            while (await client.agent("broken"))["state"] != "down":
-                pid = (await client.agent("broken"))["pid"]
-                if pid is None:
-                    await client.call("warmup", agent="broken")
-                elif pid != pids[-1]:
-                    pids.append(pid)
-                if pid is not None:
-                    kill(pid)
-        assert (await client.agent("alone"))["pid"] == alone
-        assert len(pids) > 1
-        tree = (await client.call("tree"))["structuredContent"]["tree"]
-        down = next(one for one in tree if one["name"] == "broken")
-        assert (down["state"], down["agent_state"]) == ("undefined", "down")
-        assert "failed 6 times" in down["error"]
+async def test_an_agent_that_is_called_like_a_group_is_none(client: Client, cast: Cast) -> None:
+    cast.group(STRICT)
+    like_a_group = cast.share.agent("group team")
+    os.kill(await warm(client, cast.one), signal.SIGKILL)
+    await state(client, cast.two, "down")
+    answer = await client.call("invoke", agent=like_a_group, task="[[say here]]")
+    assert text_of(answer) == "here"
+    await client.call("reset", agent=cast.one)
+
+    assert text_of(await client.call("invoke", agent=cast.two, task="[[say back]]")) == "back"
+    assert await warm(client, like_a_group) == answer["_meta"]["pid"]
+
+
+async def test_a_group_within_a_group_goes_down_alone(client: Client, cast: Cast) -> None:
+    cast.group(STRICT)
+    outside = await warm(client, cast.outside)
+    os.kill(await warm(client, cast.inside), signal.SIGKILL)
+    await state(client, cast.inside, "down")
+
+    assert (await client.agent(cast.outside))["pid"] == outside
+    await client.call("reset", agent=cast.inside)
+    answer = await client.call("invoke", agent=cast.inside, task="[[say back]]")
+    assert text_of(answer) == "back"
+
+
+async def test_a_group_comes_back_by_itself_after_its_cool_down(client: Client, cast: Cast) -> None:
+    cast.group(STRICT.replace('"1h"', '"200ms"'))
+    os.kill(await warm(client, cast.one), signal.SIGKILL)
+    await until(lambda: cast.share.log("agent_down"), "that the group is down")
+    for agent in (cast.one, cast.two):
+        await state(client, agent, "stopped")
+        answer = await client.call("invoke", agent=agent, task="[[say back]]")
+        assert text_of(answer) == "back"
+
+
+async def test_an_agent_that_crashes_at_every_start_harms_no_other_group(
+    client: Client, cast: Cast
+) -> None:
+    cast.group(STRICT)
+    broken = cast.share.agent("broken")
+    alone = await warm(client, cast.alone)
+    cast.share.project.write_agent(broken, "Do it.\n\n[[crash at start]]")
+    pids = [await warm(client, broken)]
+    with trio.fail_after(LIMIT_S):
+        while (await client.agent(broken))["state"] != "down":
+            pid = (await client.agent(broken))["pid"]
+            if pid is None:
+                await client.call("warmup", agent=broken)
+            elif pid != pids[-1]:
+                pids.append(pid)
+            if pid is not None:
+                kill(pid)
+    assert (await client.agent(cast.alone))["pid"] == alone
+    assert len(pids) > 1
+    tree = (await client.call("tree"))["structuredContent"]["tree"]
+    down = next(one for one in tree if one["name"] == broken)
+    assert (down["state"], down["agent_state"]) == ("undefined", "down")
+    assert "failed 6 times" in down["error"]
 
 
 def kill(pid: int) -> None:
@@ -272,34 +290,34 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-async def test_significant_agents_end_their_group(project: Project) -> None:
-    project.write_config(
+async def test_significant_agents_end_their_group(client: Client, cast: Cast) -> None:
+    cast.group(
         """\
-[supervisors.team]
+[supervisors.team{n}]
 auto_shutdown = "any_significant"
-[agents.one]
-supervisor = "team"
+[agents.one{n}]
+supervisor = "team{n}"
 restart = "temporary"
 significant = true
-[agents.two]
-supervisor = "team"
+[agents.two{n}]
+supervisor = "team{n}"
 """
     )
-    async with project.connect() as client:
-        await warm(client, "two")
-        os.kill(await warm(client, "one"), signal.SIGKILL)
-        found = await state(client, "two", "down")
+    await warm(client, cast.two)
+    os.kill(await warm(client, cast.one), signal.SIGKILL)
+    found = await state(client, cast.two, "down")
 
-        assert "its group team ended with one#0, a significant child" in found["error"]
-        assert "group:team  transient, down" in (await project.run("tree")).stdout
-        await client.call("reset", agent="two")
-        for agent in ("one", "two"):
-            answer = await client.call("invoke", agent=agent, task="[[say back]]")
-            assert text_of(answer) == "back"
+    team = cast.share.name("team")
+    assert f"its group {team} ended with {cast.one}#0, a significant child" in found["error"]
+    assert f"group:{team}  transient, down" in (await cast.share.project.run("tree")).stdout
+    await client.call("reset", agent=cast.two)
+    for agent in (cast.one, cast.two):
+        answer = await client.call("invoke", agent=agent, task="[[say back]]")
+        assert text_of(answer) == "back"
 
 
 async def test_the_command_tree_draws_supervisors_groups_and_workers(project: Project) -> None:
-    project.write_config(ALL)
+    project.write_config(ALL.format(n=""))
     async with project.connect() as client:
         pid = await warm(client, "one")
         await warm(client, "alone")

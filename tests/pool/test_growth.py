@@ -1,13 +1,12 @@
 """Who grows is caught, whoever of an agent's processes that is, slowly or at full speed."""
 
 import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.client import Project, open_project, until
+from tests.client import Client, Project, until
+from tests.pool.conftest import Share
 
 GROW = """
 import sys, time
@@ -38,16 +37,6 @@ COMMANDS = {
 """Who grows, and how → a task that does not end."""
 
 
-@pytest.fixture
-async def project(tmp_path: Path) -> AsyncIterator[Project]:
-    async with open_project(tmp_path) as project:
-        for name in ("grower", "other"):
-            project.write_agent(name, "Do it.", "tools: Bash")
-        (project.folder / "grow.py").write_text(GROW)
-        project.write_config('[agents.grower]\nsoft_ceiling = "200MiB"\nhard_ceiling = "200MiB"\n')
-        yield project
-
-
 def growers(project: Project) -> list[psutil.Process]:
     """The commands that grow, or have grown."""
     return [p for p in project.processes() if "grow.py" in p.cmdline()]
@@ -55,19 +44,22 @@ def growers(project: Project) -> list[psutil.Process]:
 
 @pytest.mark.parametrize("who", [*LEADER, *COMMANDS])
 async def test_who_crosses_the_hard_ceiling_goes_with_its_whole_tree_and_with_nobody_else(
-    project: Project, who: str
+    client: Client, share: Share, who: str
 ) -> None:
-    async with project.connect() as client:
-        other = (await client.call("warmup", agent="other"))["structuredContent"]["pid"]
-        task = {**LEADER, **COMMANDS}[who]
-        meta = (await client.call("invoke", agent="grower", task=task))["_meta"]
+    (share.project.folder / "grow.py").write_text(GROW)
+    ceilings = 'soft_ceiling = "200MiB"\nhard_ceiling = "200MiB"'
+    grower = share.agent("grower", "tools: Bash", config=ceilings)
+    bystander = share.agent("other")
+    other = (await client.call("warmup", agent=bystander))["structuredContent"]["pid"]
+    task = {**LEADER, **COMMANDS}[who]
+    meta = (await client.call("invoke", agent=grower, task=task))["_meta"]
 
-        assert meta["code"] == "memory_ceiling"
-        assert meta["size_bytes"] > meta["limit_bytes"]
-        biggest = meta["biggest"][0]
-        assert (biggest["pid"] == meta["pid"]) is (who in LEADER)
-        assert biggest["own_bytes"] > 100 * 2**20
-        await until(lambda: not growers(project), "its end")
-        await until(lambda: not psutil.pid_exists(meta["pid"]), "the end of the leader")
-        after = await client.call("invoke", agent="other", task="[[say well]]")
-        assert (after["content"][0]["text"], after["_meta"]["pid"]) == ("well", other)
+    assert meta["code"] == "memory_ceiling"
+    assert meta["size_bytes"] > meta["limit_bytes"]
+    biggest = meta["biggest"][0]
+    assert (biggest["pid"] == meta["pid"]) is (who in LEADER)
+    assert biggest["own_bytes"] > 100 * 2**20
+    await until(lambda: not growers(share.project), "its end")
+    await until(lambda: not psutil.pid_exists(meta["pid"]), "the end of the leader")
+    after = await client.call("invoke", agent=bystander, task="[[say well]]")
+    assert (after["content"][0]["text"], after["_meta"]["pid"]) == ("well", other)

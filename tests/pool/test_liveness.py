@@ -2,30 +2,27 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import psutil
 import pytest
 import trio
 
-from tests.client import LIMIT_S, POLL_S, Client, Project, open_project
+from tests.client import LIMIT_S, POLL_S, Client
+from tests.pool.conftest import Share
 
-CONFIG = """\
-[defaults.agent]
-liveness_timeout = "1s"
-[agents.unwatched]
-liveness_timeout = "0s"
-"""
+QUICK = '[defaults.agent]\nliveness_timeout = "1s"\n'
 
 
 @pytest.fixture
-async def project(tmp_path: Path) -> AsyncIterator[Project]:
-    async with open_project(tmp_path) as project:
-        for name in ("coder", "unwatched"):
-            project.write_agent(name)
-        project.write_config(CONFIG)
-        yield project
+def coder(share: Share) -> str:
+    share.configure(QUICK)
+    return share.agent("coder")
+
+
+@pytest.fixture
+def unwatched(share: Share) -> str:
+    share.configure(QUICK)
+    return share.agent("unwatched", config='liveness_timeout = "0s"')
 
 
 async def warm(client: Client, agent: str) -> int:
@@ -33,57 +30,51 @@ async def warm(client: Client, agent: str) -> int:
     return pid
 
 
-async def until_asked(client: Client) -> None:
+async def until_asked(client: Client, agent: str) -> None:
     """Until its binary is known to answer a ping: that is found out by the first one."""
     with trio.fail_after(LIMIT_S):
         while True:
-            await client.call("invoke", agent="coder", task="[[say hello]]")
-            if (await client.agent("coder"))["watched_by"] == "ping":
+            await client.call("invoke", agent=agent, task="[[say hello]]")
+            if (await client.agent(agent))["watched_by"] == "ping":
                 return
 
 
 @pytest.mark.parametrize("misbehaviour", ["[[stop]]", "[[deaf]] [[sleep 600]]"])
 async def test_a_process_that_hangs_in_a_task_is_killed_and_the_next_task_succeeds(
-    project: Project, misbehaviour: str
+    client: Client, misbehaviour: str, coder: str
 ) -> None:
-    async with project.connect() as client:
-        pid = await warm(client, "coder")
-        await until_asked(client)
-        result = await client.call("invoke", agent="coder", task=misbehaviour)
+    pid = await warm(client, coder)
+    await until_asked(client, coder)
+    result = await client.call("invoke", agent=coder, task=misbehaviour)
 
-        assert result["_meta"]["code"] == "agent_hung"
-        assert result["_meta"]["pid"] == pid
-        answer = await client.call("invoke", agent="coder", task="[[say back]]")
-        assert answer["content"][0]["text"] == "back"
-        assert answer["_meta"]["pid"] != pid
-        assert (await client.agent("coder"))["restarts"] == 1
+    assert result["_meta"]["code"] == "agent_hung"
+    assert result["_meta"]["pid"] == pid
+    answer = await client.call("invoke", agent=coder, task="[[say back]]")
+    assert answer["content"][0]["text"] == "back"
+    assert answer["_meta"]["pid"] != pid
+    assert (await client.agent(coder))["restarts"] == 1
     assert not psutil.pid_exists(pid)
 
 
-async def test_an_idle_process_that_is_stopped_is_replaced(project: Project) -> None:
-    async with project.connect() as client:
-        pid = await warm(client, "coder")
-        os.kill(pid, signal.SIGSTOP)
-        with trio.fail_after(LIMIT_S):
-            while True:
-                if (await client.agent("coder"))["pid"] not in (pid, None):
-                    return
-                await trio.sleep(POLL_S)
+async def test_an_idle_process_that_is_stopped_is_replaced(client: Client, coder: str) -> None:
+    pid = await warm(client, coder)
+    os.kill(pid, signal.SIGSTOP)
+    with trio.fail_after(LIMIT_S):
+        while True:
+            if (await client.agent(coder))["pid"] not in (pid, None):
+                return
+            await trio.sleep(POLL_S)
 
 
-async def test_a_long_silent_task_is_no_hang(project: Project) -> None:
-    async with project.connect() as client:
-        answer = await client.call("invoke", agent="coder", task="[[sleep 4]] [[say done]]")
+async def test_a_long_silent_task_is_no_hang(client: Client, coder: str) -> None:
+    answer = await client.call("invoke", agent=coder, task="[[sleep 4]] [[say done]]")
 
-        assert answer["content"][0]["text"] == "done"
-        found = await client.agent("coder")
-        assert (found["restarts"], found["watched_by"]) == (0, "ping")
+    assert answer["content"][0]["text"] == "done"
+    found = await client.agent(coder)
+    assert (found["restarts"], found["watched_by"]) == (0, "ping")
 
 
-async def test_an_agent_that_is_not_to_be_watched_is_not(project: Project) -> None:
-    async with project.connect() as client:
-        answer = await client.call(
-            "invoke", agent="unwatched", task="[[deaf]] [[sleep 3]] [[say done]]"
-        )
+async def test_an_agent_that_is_not_to_be_watched_is_not(client: Client, unwatched: str) -> None:
+    answer = await client.call("invoke", agent=unwatched, task="[[deaf]] [[sleep 3]] [[say done]]")
 
-        assert answer["content"][0]["text"] == "done"
+    assert answer["content"][0]["text"] == "done"

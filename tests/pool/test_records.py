@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from tests.client import LIMIT_S, POLL_S, Client, Message, Project, open_project, until
+from tests.pool.conftest import Share
 
 CONFIG = """\
 [agents.careful]
@@ -149,18 +150,25 @@ async def test_the_record_tells_of_attempts_and_states(project: Project) -> None
     assert done[1] == "result"
 
 
-async def test_a_day_that_has_cost_too_much_takes_no_more_tasks(project: Project) -> None:
-    project.write_config("[agents.one]\nmax_cost_usd_per_day = 0.000001\n")
+@pytest.fixture
+def one(share: Share) -> str:
+    """An agent of the shared pool, for what needs no end of a pool."""
+    return share.agent("one")
+
+
+async def test_a_day_that_has_cost_too_much_takes_no_more_tasks(
+    client: Client, share: Share, one: str
+) -> None:
+    spender = share.agent("spender", config="max_cost_usd_per_day = 0.000001")
     if time.time() % 86_400 > 86_370:  # pragma: no cover - the day is about to end
         pytest.skip("midnight (UTC) is near")
-    async with project.connect() as client:
-        first = await client.call("invoke", agent="one", task="[[say something long enough]]")
-        second = await client.call("invoke", agent="one", task="[[say x]]")
-        other: dict[str, Any] = await client.call("invoke", agent="careful", task="[[say x]]")
+    first = await client.call("invoke", agent=spender, task="[[say something long enough]]")
+    second = await client.call("invoke", agent=spender, task="[[say x]]")
+    other = await client.call("invoke", agent=one, task="[[say x]]")
 
-        assert first["_meta"]["cost_usd"] > 0.000001
-        assert second["_meta"]["code"] == "budget_exceeded"
-        assert text(other) == "x"
+    assert first["_meta"]["cost_usd"] > 0.000001
+    assert second["_meta"]["code"] == "budget_exceeded"
+    assert text(other) == "x"
 
 
 async def test_a_long_reply_is_a_digest_with_a_file_and_parts(project: Project) -> None:
@@ -184,31 +192,28 @@ async def test_a_long_reply_is_a_digest_with_a_file_and_parts(project: Project) 
         assert text(await client.call("result", task_id=meta["task_id"])) == text(answer)
 
 
-async def test_a_long_reply_is_whole_where_that_is_asked_for(project: Project) -> None:
-    async with project.connect() as client:
-        call: dict[str, Any] = {"agent": "one", "task": "[[size 100000]]"}
-        assert len(text(await client.call("invoke", **call, reply="full"))) == 100_000
-        many = await client.call("invoke_many", tasks=[{**call, "reply": "full"}, call])
+async def test_a_long_reply_is_whole_where_that_is_asked_for(client: Client, one: str) -> None:
+    call: dict[str, Any] = {"agent": one, "task": "[[size 100000]]"}
+    assert len(text(await client.call("invoke", **call, reply="full"))) == 100_000
+    many = await client.call("invoke_many", tasks=[{**call, "reply": "full"}, call])
 
-        sizes = [len(block["text"]) for block in many["content"]]
-        assert sizes[0] > 100_000 > 5_000 > sizes[1]
-
-
-async def test_a_short_reply_is_long_where_the_caller_says_so(project: Project) -> None:
-    async with project.connect() as client:
-        call: dict[str, Any] = {"agent": "one", "task": "[[size 9000]]"}
-        assert len(text(await client.call("invoke", **call))) == 9_000
-        assert len(text(await client.call("invoke", **call, reply_limit=8_000))) < 5_000
+    sizes = [len(block["text"]) for block in many["content"]]
+    assert sizes[0] > 100_000 > 5_000 > sizes[1]
 
 
-async def test_stats_tell_tokens_costs_and_outcomes(project: Project) -> None:
-    async with project.connect() as client:
-        for task in ("[[say x]]", "[[say y]]", "[[crash 3]]"):
-            await client.call("invoke", agent="one", task=task)
-        rows = (await client.call("stats", by="agent"))["structuredContent"]["stats"]
+async def test_a_short_reply_is_long_where_the_caller_says_so(client: Client, one: str) -> None:
+    call: dict[str, Any] = {"agent": one, "task": "[[size 9000]]"}
+    assert len(text(await client.call("invoke", **call))) == 9_000
+    assert len(text(await client.call("invoke", **call, reply_limit=8_000))) < 5_000
 
-        (row,) = rows
-        assert (row["agent"], row["tasks"]) == ("one", 3)
-        assert row["outcomes"] == {"result": 2, "agent_crashed": 1}
-        assert row["output_tokens"] > 0
-        assert row["cost_usd"] > 0
+
+async def test_stats_tell_tokens_costs_and_outcomes(client: Client, one: str) -> None:
+    for task in ("[[say x]]", "[[say y]]", "[[crash 3]]"):
+        await client.call("invoke", agent=one, task=task)
+    rows = (await client.call("stats", by="agent"))["structuredContent"]["stats"]
+
+    (row,) = [row for row in rows if row["agent"] == one]
+    assert row["tasks"] == 3
+    assert row["outcomes"] == {"result": 2, "agent_crashed": 1}
+    assert row["output_tokens"] > 0
+    assert row["cost_usd"] > 0

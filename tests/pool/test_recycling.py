@@ -1,6 +1,6 @@
 """Planned replacements: by tasks, age and idle time; no task is dropped, none counts as failed."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +13,28 @@ from supervisor.pool import ConfigFiles, Pool, PoolEvent, TaskResult
 from supervisor.pool.events import SpawnDelayed
 from supervisor.process import Child, Command
 from supervisor.tree import Supervisor, SupervisorFlags
-from tests.client import LIMIT_S, POLL_S, Client, Project, open_project
-
-CONFIG = """\
-[agents.counted]
-max_tasks = 2
-[agents.aged]
-max_age = "300ms"
-[agents.idler]
-idle_timeout = "300ms"
-[agents.grower]
-max_growth = "50MiB"
-"""
+from tests.client import LIMIT_S, POLL_S, Client, Project
+from tests.pool.conftest import Share
 
 
 @pytest.fixture
-async def project(tmp_path: Path) -> AsyncIterator[Project]:
-    async with open_project(tmp_path) as project:
-        for name in ("counted", "aged", "idler", "grower"):
-            project.write_agent(name)
-        project.write_config(CONFIG)
-        yield project
+def counted(share: Share) -> str:
+    return share.agent("counted", config="max_tasks = 2")
+
+
+@pytest.fixture
+def aged(share: Share) -> str:
+    return share.agent("aged", config='max_age = "300ms"')
+
+
+@pytest.fixture
+def idler(share: Share) -> str:
+    return share.agent("idler", config='idle_timeout = "300ms"')
+
+
+@pytest.fixture
+def grower(share: Share) -> str:
+    return share.agent("grower", config='max_growth = "50MiB"')
 
 
 async def say(client: Client, agent: str, text: str) -> int:
@@ -51,60 +52,59 @@ async def until_row(client: Client, agent: str, holds: Callable[[dict[str, Any]]
             await trio.sleep(POLL_S)
 
 
-async def test_after_so_many_tasks_the_next_has_a_new_process(project: Project) -> None:
-    async with project.connect() as client:
-        pids = [await say(client, "counted", f"n{number}") for number in range(5)]
+async def test_after_so_many_tasks_the_next_has_a_new_process(client: Client, counted: str) -> None:
+    pids = [await say(client, counted, f"n{number}") for number in range(5)]
 
-        assert pids[0] == pids[1] != pids[2] == pids[3] != pids[4]
-        found = await client.agent("counted")
-        assert (found["tasks_done"], found["tasks_failed"], found["restarts"]) == (5, 0, 0)
-
-
-async def test_tasks_that_wait_do_not_notice(project: Project) -> None:
-    async with project.connect() as client:
-        calls = [
-            await client.start_call("invoke", agent="counted", task=f"[[say n{number}]]")
-            for number in range(8)
-        ]
-        texts = [(await answer)["content"][0]["text"] for _, answer in calls]
-
-        assert texts == [f"n{number}" for number in range(8)]
+    assert pids[0] == pids[1] != pids[2] == pids[3] != pids[4]
+    found = await client.agent(counted)
+    assert (found["tasks_done"], found["tasks_failed"], found["restarts"]) == (5, 0, 0)
 
 
-async def test_an_old_process_is_replaced_once_it_is_idle(project: Project) -> None:
-    async with project.connect() as client:
-        first = await client.call("invoke", agent="aged", task="[[sleep 1]] [[say done]]")
-        assert first["content"][0]["text"] == "done"
-        await until_row(client, "aged", lambda found: found["recycles"])
-        assert await say(client, "aged", "more") != first["_meta"]["pid"]
+async def test_tasks_that_wait_do_not_notice(client: Client, counted: str) -> None:
+    calls = [
+        await client.start_call("invoke", agent=counted, task=f"[[say n{number}]]")
+        for number in range(8)
+    ]
+    texts = [(await answer)["content"][0]["text"] for _, answer in calls]
+
+    assert texts == [f"n{number}" for number in range(8)]
+
+
+async def test_an_old_process_is_replaced_once_it_is_idle(client: Client, aged: str) -> None:
+    first = await client.call("invoke", agent=aged, task="[[sleep 1]] [[say done]]")
+    assert first["content"][0]["text"] == "done"
+    await until_row(client, aged, lambda found: found["recycles"])
+    assert await say(client, aged, "more") != first["_meta"]["pid"]
 
 
 async def test_a_process_without_work_is_ended_and_started_again_for_the_next_task(
-    project: Project,
+    client: Client, idler: str
 ) -> None:
-    async with project.connect() as client:
-        pid = await say(client, "idler", "one")
-        await until_row(client, "idler", lambda found: found["state"] == "stopped")
-        assert (await client.agent("idler"))["pid"] is None
-        assert await say(client, "idler", "two") != pid
-        assert (await client.agent("idler"))["restarts"] == 0
+    pid = await say(client, idler, "one")
+    await until_row(client, idler, lambda found: found["state"] == "stopped")
+    assert (await client.agent(idler))["pid"] is None
+    assert await say(client, idler, "two") != pid
+    assert (await client.agent(idler))["restarts"] == 0
 
 
-async def test_a_process_that_has_grown_is_replaced_after_its_task(project: Project) -> None:
-    async with project.connect() as client:
-        pids = {await say(client, "grower", "one")}
-        with trio.fail_after(LIMIT_S):
-            while not (await client.agent("grower"))["recycles"]:
-                answer = await client.call("invoke", agent="grower", task="[[grow 20]] [[say big]]")
-                assert answer["content"][0]["text"] == "big"
-                pids.add(answer["_meta"]["pid"])
-        assert len(pids | {await say(client, "grower", "two")}) > 1
-        assert (await client.agent("grower"))["tasks_failed"] == 0
+async def test_a_process_that_has_grown_is_replaced_after_its_task(
+    client: Client, grower: str
+) -> None:
+    pids = {await say(client, grower, "one")}
+    with trio.fail_after(LIMIT_S):
+        while not (await client.agent(grower))["recycles"]:
+            answer = await client.call("invoke", agent=grower, task="[[grow 20]] [[say big]]")
+            assert answer["content"][0]["text"] == "big"
+            pids.add(answer["_meta"]["pid"])
+    assert len(pids | {await say(client, grower, "two")}) > 1
+    assert (await client.agent(grower))["tasks_failed"] == 0
 
 
 async def test_a_machine_without_room_is_waited_for_and_is_no_crash(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    project = Project(tmp_path)
+    project.write_agent("counted")
     environ = project.environment()
     files = ConfigFiles.find(project.folder, environ, Path(built_in()) / "config" / "pool.toml")
     folders = Folders.resolve(project.folder, environ, project.home, Path(built_in()))
