@@ -140,14 +140,9 @@ def trust_list(environ: "Mapping[str, str]") -> str:
     return os.path.join(user_folder(environ), "trusted.json")
 
 
-def deciding_files(root: str, environ: "Mapping[str, str]") -> list[str]:
-    """Every file, there or not, that decides how the pool of `root` is configured."""
-    return [
-        *asked_for(environ),
-        project_config(root),
-        user_config(environ),
-        trust_list(environ),
-    ]
+def config_files(root: str, environ: "Mapping[str, str]") -> list[str]:
+    """Every pool.toml, there or not, that says how the pool of `root` is configured."""
+    return [*asked_for(environ), project_config(root), user_config(environ)]
 
 
 def project_config(root: str) -> str:

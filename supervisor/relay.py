@@ -1,7 +1,7 @@
 """The relay: what an MCP client starts. It joins the pool of the project, or starts it.
 
-It copies bytes between its stdin and stdout and the pool's socket, and holds no state: the
-pool outlives it, and killing it harms nobody. While a pool that it has started is not up yet, it
+It copies bytes between its stdin and stdout and the pool's socket: the pool outlives it,
+and killing it harms nobody. While a pool that it has started is not up yet, it
 answers by itself what is the same for each client (see `greeting`). When the pool goes, so does
 the relay, so that the client sees a closed connection at once and starts a new one.
 
@@ -18,7 +18,7 @@ import threading
 import time
 
 from supervisor import __version__, place
-from supervisor.greeting import Answers, ClientGoneError, Greeter, write_all
+from supervisor.greeting import Answers, ClientGoneError, Greeter, GreetingRefusedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def refuse(greeter: Greeter, message: str) -> int:
     sys.stderr.write(f"agent-pool: {message}\n")
     sys.stderr.flush()
     if not os.isatty(0):  # nobody there sends a request
-        with contextlib.suppress(OSError):  # the client has gone, too
-            greeter.refuse(f"agent-pool: {message}")
+        with contextlib.suppress(ClientGoneError):
+            greeter.turn_away(f"agent-pool: {message}")
     return 1
 
 
@@ -113,7 +113,7 @@ def join_or_start(
             pause: Callable[[float], None] = time.sleep
             if greeter is not None:
                 greeter.begin(Answers(where, {**environ, **variables}))
-                pause = greeter.pause
+                pause = greeter.attend
             pool = start(where, variables, environ, deadline, pause)
         if pool is not None:
             return pool
@@ -308,8 +308,12 @@ def copy_both_ways(pool: socket.socket, greeter: Greeter) -> int:
         target=_copy_in, args=(pool, first, greeter.closed, closed), daemon=True
     ).start()
     try:
+        _write_all(greeter.unsent)
         while chunk := pool.recv(CHUNK):
-            write_all(greeter.pass_on(chunk))
+            _write_all(greeter.pass_on(chunk))
+    except GreetingRefusedError as error:
+        sys.stderr.write(f"agent-pool: the pool does not serve this client: {error}\n")
+        return _leave(1)
     except OSError:
         pass  # the pool broke the connection, or the client no longer reads
     if closed.is_set():
@@ -329,6 +333,12 @@ def _copy_in(pool: socket.socket, first: bytes, is_all: bool, closed: threading.
         return  # the other direction sees the same end, and reports it
     time.sleep(LAST_ANSWERS_S)
     os._exit(0)
+
+
+def _write_all(data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(1, view) :]
 
 
 def _leave(status: int) -> int:

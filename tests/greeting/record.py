@@ -13,7 +13,7 @@ from pathlib import Path
 import trio
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
 
-from supervisor.greeting import HANDSHAKE, INITIALIZE, KNOWN, PREFIX, SHIPPED
+from supervisor.greeting import ALIKE, HANDSHAKE, INITIALIZE, PREFIX, SHIPPED
 from tests.client import Client, Message, Project, open_project
 
 CLIENT = {"name": "tests", "version": "0"}
@@ -39,7 +39,7 @@ async def answers(project: Project) -> dict[str, Message]:
 
 async def _known(client: Client, params: Message) -> Message:
     answered = {}
-    for method in KNOWN:
+    for method in ALIKE:
         if method != INITIALIZE:
             answered[method] = (await client.request(method, params)).get("result")
     return {method: result for method, result in answered.items() if result is not None}

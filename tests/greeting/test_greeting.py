@@ -1,5 +1,6 @@
 """A client has its answers though the pool takes its time to start, and none of them is wrong."""
 
+import fcntl
 import json
 import os
 import stat
@@ -13,21 +14,23 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
 
 from supervisor.greeting import (
     ACKNOWLEDGED,
+    ALIKE,
     HANDSHAKE,
     HANDSHAKE_VERSIONS,
     INITIALIZE,
     KEPT_LIMIT,
-    KNOWN,
     LISTEN,
     SHIPPED,
     SUBSCRIPTION,
     TOOLS,
 )
-from tests.client import Answer, Client, Message, Project, Refused, until
+from tests.client import Client, Message, Project, Refused, open_client, until
 from tests.greeting.record import CLIENT, of_version, recorded
 from tests.greeting.stage import early, held_back
+from tests.lifecycle.deaf import flood, unread
+from tests.lifecycle.foreground import foreground
 
-LISTS = [method for method in KNOWN if method.endswith("list")]
+LISTS = [method for method in ALIKE if method.endswith("list")]
 ALL_TOOLS = '[frontend]\ntools = "all"\n'
 OTHER_TOOLS = '[frontend]\ntools = ["invoke", "list"]\n'
 
@@ -217,24 +220,19 @@ ONLY_THE_POOL: tuple[tuple[str, Message], ...] = (
 async def test_what_only_the_pool_can_answer_waits_for_it(project: Project) -> None:
     async with AsyncExitStack() as clients:
         with held_back(project):
-            asked = [
-                await ask(await clients.enter_async_context(project.connect_raw()), *one)
-                for one in ONLY_THE_POOL
-            ]
+            asked = []
+            for one in ONLY_THE_POOL:
+                client = await clients.enter_async_context(project.connect_raw())
+                asked.append((await client.start(*one))[1])
+            async with early(project) as last:  # which has waited for its answers, too
+                await last.request(TOOLS)
+            assert not any(answer.come for answer in asked)
         waited = [await answer.message() for answer in asked]
     async with project.connect():
         for one, found in zip(ONLY_THE_POOL, waited, strict=True):
             async with project.connect_raw() as client:
                 number, direct = await client.start(*one)
                 assert shape(await direct.message()) == shape({**found, "id": number}), one
-
-
-async def ask(client: Client, method: str, params: Message) -> Answer:
-    """The answer, which has not come when an early one has."""
-    _, answer = await client.start(method, params)
-    await client.request("server/discover", of_version(LATEST_MODERN_VERSION))
-    assert not answer.come
-    return answer
 
 
 def shape(answer: Message) -> Message:
@@ -257,6 +255,70 @@ async def test_where_no_pool_can_be_had_the_next_call_says_why(project: Project)
 def break_the_start(project: Project) -> None:
     """No pool can hold its lock where a folder is in its place."""
     Path(project.place.lock).mkdir()
+
+
+async def test_a_client_whose_settings_are_another_pools_is_told_with_its_next_call(
+    project: Project,
+) -> None:
+    elsewhere = project.environment(AGENTS_DIR="/elsewhere")
+    with held_back(project):
+        async with open_client(cwd=project.folder, env=elsewhere, initialize=False) as client:
+            await client.initialize(is_early=True)
+            async with foreground(project):
+                with pytest.raises(Refused, match="AGENTS_DIR"):
+                    await client.call("list")
+                assert await client.wait_closed() == 1
+
+
+async def test_a_client_that_is_none_for_the_pool_ends_with_the_reason(project: Project) -> None:
+    capable = {"protocolVersion": "2025-11-25", "capabilities": {"roots": True}}
+    with held_back(project) as release:
+        async with project.connect_raw() as client:
+            answer = await client.request(INITIALIZE, {**capable, "clientInfo": CLIENT})
+            assert "result" in answer
+            release()
+            assert await client.wait_closed() == 1
+            assert "the pool does not serve this client" in client.stderr
+
+
+async def test_a_connection_has_one_era(project: Project) -> None:
+    greeting = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": CLIENT}
+    with held_back(project) as release:
+        async with project.connect_raw() as client:
+            await client.request("server/discover", of_version(LATEST_MODERN_VERSION))
+            _, waits = await client.start(INITIALIZE, greeting)
+            await client.request("prompts/list", of_version(LATEST_MODERN_VERSION))
+            assert not waits.come
+            release()
+            assert "error" in await waits.message()
+
+
+async def test_what_a_client_takes_back_is_not_waited_for(project: Project) -> None:
+    project.write_config(ALL_TOOLS)
+    with held_back(project) as release:
+        async with early(project) as client:
+            number, _ = await client.start(TOOLS)
+            await client.cancel(number)
+            await client.request("prompts/list")
+            release()
+            assert "stats" in names((await client.request(TOOLS))["result"])
+
+
+async def test_a_client_that_reads_nothing_keeps_nobody_from_starting(project: Project) -> None:
+    async with unread(project) as deaf:
+        await flood(deaf)
+        await until(lambda: project.pool_pid() and is_free(project.place.start_lock), "the lock")
+        async with project.connect() as client:
+            assert not (await client.call("list"))["isError"]
+
+
+def is_free(lock: str) -> bool:
+    with open(lock) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 async def test_a_client_that_goes_before_the_pool_is_up_is_not_waited_for(project: Project) -> None:

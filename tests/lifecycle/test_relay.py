@@ -1,17 +1,13 @@
 """A relay's end harms nobody, and a pool's end is its relays' too."""
 
-import json
 import os
 import signal
-import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
-import trio
 
 from supervisor.place import TAG
 from tests.client import SERVE, ConnectionLost, Project, Refused, open_client, until
+from tests.lifecycle.deaf import flood, unread
 from tests.lifecycle.foreground import events, pools_started, until_logged
 
 
@@ -70,41 +66,6 @@ async def test_a_client_that_stops_reading_keeps_neither_others_nor_the_end_wait
         assert result["content"][0]["text"] == "served"
         assert (await project.run("stop")).returncode == 0
         assert await reader.wait_closed() == 1
-
-
-@asynccontextmanager
-async def unread(project: Project) -> AsyncIterator[trio.Process]:
-    """A relay whose stdout nobody reads."""
-    process = await trio.lowlevel.open_process(
-        list(SERVE),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=project.folder,
-        env=project.environment(),
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        await process.wait()
-        for pipe in (process.stdin, process.stdout):
-            assert pipe is not None
-            await pipe.aclose()
-
-
-async def flood(process: trio.Process) -> None:
-    """Ask for megabytes of answers that nobody takes; the questions themselves are small."""
-    info = {"name": "flood", "version": "0"}
-    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info}
-    await write(process, id=0, method="initialize", params=params)
-    await write(process, method="notifications/initialized")
-    for number in range(1, 500):
-        await write(process, id=number, method="tools/list", params={})
-
-
-async def write(process: trio.Process, **message: object) -> None:
-    assert process.stdin is not None
-    await process.stdin.send_all(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
 
 
 async def test_an_agent_may_not_join_the_pool_that_started_it(project: Project) -> None:
