@@ -11,20 +11,6 @@ import pytest
 from tests.contract.conftest import Start
 from tests.contract.driver import Driver, Line, read_pid, wait_until_gone
 
-RELIED_ON = {
-    "subtype": str,
-    "is_error": bool,
-    "result": str,
-    "session_id": str,
-    "total_cost_usd": float,
-    "usage": dict,
-    "num_turns": int,
-    "duration_ms": int,
-    "permission_denials": list,
-    "terminal_reason": str,
-    "uuid": str,
-}
-
 
 @pytest.fixture
 def cli(start: Start) -> Driver:
@@ -44,108 +30,7 @@ def texts_in_context(cli: Driver) -> list[str]:
     return texts
 
 
-# A turn
-
-
-def test_nothing_is_printed_before_the_first_line(cli: Driver) -> None:
-    cli.control("mcp_status")
-    assert [line["type"] for line in cli.lines] == ["control_response"]
-
-
-def test_initialize_is_answered_with_the_pid(cli: Driver) -> None:
-    response = cli.control("initialize")
-    assert response["subtype"] == "success"
-    assert response["response"]["pid"] == cli.pid
-
-
-def test_a_task_is_answered(cli: Driver) -> None:
-    assert cli.ask("good morning")["result"] == "echo: good morning"
-
-
-def test_a_turn_runs_from_running_over_init_assistant_and_result_to_idle(cli: Driver) -> None:
-    cli.ask("hello")
-    kinds = [line.get("state") or line.get("subtype") or line["type"] for line in cli.lines]
-    assert kinds == ["running", "init", "assistant", "success", "idle"]
-
-
-def test_a_tool_turn_has_one_assistant_line_for_each_block(cli: Driver) -> None:
-    cli.ask("[[say one moment]] [[bash echo hi]]")
-    blocks = [
-        block["type"]
-        for line in cli.lines
-        if line["type"] in ("assistant", "user")
-        for block in line["message"]["content"]
-    ]
-    assert blocks == ["text", "tool_use", "tool_result", "text"]
-
-
-def test_the_result_has_the_fields_that_are_relied_on(cli: Driver) -> None:
-    result = cli.ask("hello")
-    found = {key: type(result.get(key)) for key in RELIED_ON}
-    assert found == RELIED_ON
-
-
-def test_the_result_of_a_good_task_says_success_and_completed(cli: Driver) -> None:
-    result = cli.ask("hello")
-    found = (result["subtype"], result["is_error"], result["terminal_reason"], result["num_turns"])
-    assert found == ("success", False, "completed", 1)
-
-
-def test_every_line_of_a_turn_has_the_same_session_id(cli: Driver) -> None:
-    result = cli.ask("[[bash echo hi]]")
-    assert {line["session_id"] for line in cli.lines} == {result["session_id"]}
-
-
-def test_a_text_that_is_not_ascii_comes_back_unchanged(cli: Driver) -> None:
-    assert cli.ask("grüß \N{SNOWMAN} \N{PILE OF POO}")["result"].endswith("☃ \N{PILE OF POO}")
-
-
-def test_an_api_error_is_a_success_that_is_an_error(cli: Driver) -> None:
-    result = cli.ask("[[error 400]]")
-    assert (result["subtype"], result["is_error"]) == ("success", True)
-    assert result["api_error_status"] == 400
-    assert result["result"].startswith("API Error: 400")
-
-
-def test_after_an_api_error_the_next_task_works(cli: Driver) -> None:
-    cli.ask("[[error 400]]")
-    assert cli.ask("hello")["result"] == "echo: hello"
-
-
-def test_the_cost_is_cumulative_and_the_usage_is_not(cli: Driver) -> None:
-    first = cli.ask("hello")
-    second = cli.ask("hello")
-    assert second["total_cost_usd"] > first["total_cost_usd"] > 0
-    assert second["usage"]["output_tokens"] == first["usage"]["output_tokens"] > 0
-
-
-def test_an_answer_without_text_is_asked_for_once_more(cli: Driver) -> None:
-    result = cli.ask("[[empty]]")
-    assert (result["result"], result["is_error"], result["num_turns"]) == ("", False, 2)
-
-
-def test_num_turns_counts_the_results_of_tools(cli: Driver) -> None:
-    assert cli.ask("[[bash true]] [[bash true]]")["num_turns"] == 3
-
-
 # The system prompt
-
-
-def test_the_first_initialize_sets_the_system_prompt(cli: Driver) -> None:
-    cli.control("initialize", systemPrompt=["You are the first."])
-    assert cli.ask("[[system]]")["result"].endswith("You are the first.")
-
-
-def test_a_later_initialize_changes_nothing(cli: Driver) -> None:
-    cli.control("initialize", systemPrompt=["You are the first."])
-    assert cli.control("initialize", systemPrompt=["You are another."])["subtype"] == "success"
-    assert cli.ask("[[system]]")["result"].endswith("You are the first.")
-
-
-def test_the_system_prompt_outlives_a_clear(cli: Driver) -> None:
-    cli.control("initialize", systemPrompt=["You are the first."])
-    cli.ask("/clear")
-    assert cli.ask("[[system]]")["result"].endswith("You are the first.")
 
 
 def test_the_flag_sets_the_system_prompt(start: Start) -> None:
@@ -156,68 +41,12 @@ def test_the_flag_sets_the_system_prompt(start: Start) -> None:
 # /clear
 
 
-def test_a_task_stays_in_the_context(cli: Driver) -> None:
-    cli.ask("remember me")
-    assert texts_in_context(cli) == ["remember me"]
-
-
-def test_clear_shows_its_evidence(cli: Driver) -> None:
-    before = cli.ask("hello")
-    cleared = cli.ask("/clear")
-    assert (cleared["result"], cleared["num_turns"]) == ("", 0)
-    assert cleared["session_id"] != before["session_id"]
-    assert "terminal_reason" not in cleared
-
-
-def test_clear_prints_init_an_empty_assistant_line_and_a_result(cli: Driver) -> None:
-    cli.ask("hello")
-    at = len(cli.lines)
-    cli.ask("/clear")
-    _, init, assistant, result, _ = cli.lines[at:]
-    assert init["subtype"] == "init"
-    assert assistant["message"]["content"] == [{"type": "text", "text": "(no content)"}]
-    assert init["session_id"] == assistant["session_id"] == result["session_id"]
-
-
-def test_after_clear_the_context_is_gone(cli: Driver) -> None:
-    cli.ask("remember me")
-    cli.ask("/clear")
-    assert texts_in_context(cli) == []
-
-
-def test_clear_does_not_reset_the_cost(cli: Driver) -> None:
-    before = cli.ask("hello")
-    assert cli.ask("/clear")["total_cost_usd"] == before["total_cost_usd"]
-
-
-def test_clear_is_understood_as_a_content_block(cli: Driver) -> None:
-    before = cli.ask("hello")
-    cleared = cli.ask([{"type": "text", "text": "/clear"}])
-    assert cleared["session_id"] != before["session_id"]
-
-
 def test_clear_fails_silently_where_slash_commands_are_disabled(start: Start) -> None:
     cli = start("--disable-slash-commands")
     before = cli.ask("hello")
     cleared = cli.ask("/clear")
     assert (cleared["subtype"], cleared["is_error"], cleared["num_turns"]) == ("success", False, 0)
     assert cleared["session_id"] == before["session_id"]
-
-
-def test_an_unknown_command_is_answered_without_the_model(cli: Driver) -> None:
-    result = cli.ask("/CLEAR")
-    assert (result["result"], result["num_turns"]) == ("Unknown command: /CLEAR", 0)
-
-
-def test_a_leading_space_makes_a_slash_text_literal(cli: Driver) -> None:
-    before = cli.ask("hello")
-    result = cli.ask(" /clear")
-    assert (result["num_turns"], result["session_id"]) == (1, before["session_id"])
-    assert result["result"].endswith(" /clear")
-
-
-def test_a_path_is_no_command(cli: Driver) -> None:
-    assert cli.ask("/tmp/x is a path")["result"] == "echo: /tmp/x is a path"
 
 
 # rewind_conversation
@@ -350,12 +179,6 @@ def test_an_interrupt_kills_the_command_of_bash(cli: Driver, tmp_path: Path) -> 
     wait_until_gone(shell)
 
 
-def test_an_interrupt_when_idle_changes_nothing(cli: Driver) -> None:
-    cli.ask("one")
-    assert cli.control("interrupt")["subtype"] == "success"
-    assert cli.ask("two")["result"] == "echo: two"
-
-
 def test_after_an_interrupt_the_process_is_reusable(cli: Driver) -> None:
     cli.user("[[hang]]")
     cli.init()
@@ -439,12 +262,6 @@ def test_a_waiting_message_can_be_withdrawn(cli: Driver) -> None:
 # Other control requests and odd lines
 
 
-def test_an_unknown_control_request_is_refused_by_name(cli: Driver) -> None:
-    response = cli.control("frobnicate")
-    assert response["subtype"] == "error"
-    assert response["error"] == "Unsupported control request subtype: frobnicate"
-
-
 def test_the_permission_mode_can_be_set(cli: Driver) -> None:
     answer = cli.control("set_permission_mode", mode="plan")["response"]
     assert answer == {"mode": "plan"}
@@ -456,14 +273,6 @@ def test_the_model_can_be_set(cli: Driver) -> None:
     assert cli.control("set_model", model="claude-haiku-4-5")["subtype"] == "success"
     cli.user("hello")
     assert cli.init()["model"] == "claude-haiku-4-5"
-
-
-def test_a_repeated_uuid_is_dropped_silently(cli: Driver) -> None:
-    task = str(uuid.uuid4())
-    cli.ask("one", uuid=task)
-    cli.user("never answered", uuid=task)
-    cli.control("mcp_status")
-    assert cli.ask("two")["result"] == "echo: two"
 
 
 @pytest.mark.parametrize("raw", [b"\n", b"{}\n", b"[]\n", b"42\n", b'{"type":"nonsense"}\n'])

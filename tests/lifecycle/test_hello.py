@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,21 @@ from tests.lifecycle.foreground import events
 
 CLI = "agent-pool rehearsal"
 
+one_pool = pytest.mark.xdist_group("hello")
+"""On a test that leaves the pool as it found it: all that share one run where it is."""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project for several tests, whose first client starts the pool."""
+    project = Project(tmp_path_factory.mktemp("hello"))
+    project.write_agent("coder", "Do it.", "tools: Bash")
+    project.write_config('[pool]\nlinger = "10min"\n')
+    try:
+        yield project
+    finally:
+        trio.run(project.close)
+
 
 @asynccontextmanager
 async def refused(project: Project, **extra: str) -> AsyncIterator[tuple[Client, str]]:
@@ -32,14 +47,15 @@ async def refused(project: Project, **extra: str) -> AsyncIterator[tuple[Client,
         yield client, str(caught.value)
 
 
+@one_pool
 @pytest.mark.parametrize(
     ("name", "value"),
     [("AGENTS_DIR", "/elsewhere"), ("TASK_TIMEOUT_MS", "12345"), ("CLAUDE_CLI", CLI)],
 )
 async def test_a_client_that_is_set_differently_is_told_the_difference_and_the_way_out(
-    project: Project, name: str, value: str
+    shared: Project, name: str, value: str
 ) -> None:
-    async with project.connect(), refused(project, **{name: value}) as (client, message):
+    async with shared.connect(), refused(shared, **{name: value}) as (client, message):
         assert await client.wait_closed() == 1
         assert client.stderr == f"{message}\n", "one line, the same for the person"
         assert f"{name}: the pool has " in message
@@ -55,16 +71,17 @@ async def test_the_way_out_leads_out(project: Project) -> None:
         assert not (await client.call("list"))["isError"]
 
 
-async def test_a_relay_of_another_version_says_so(project: Project) -> None:
+@one_pool
+async def test_a_relay_of_another_version_says_so(shared: Project) -> None:
     code = (
         "import sys, supervisor; supervisor.__version__ = '0.0.9';"
         "from supervisor.relay import main; sys.exit(main())"
     )
     argv = [sys.executable, "-P", "-c", code]
-    env = project.environment()
+    env = shared.environment()
     async with (
-        project.connect(),
-        open_client(argv, cwd=project.folder, env=env, initialize=False) as other,
+        shared.connect(),
+        open_client(argv, cwd=shared.folder, env=env, initialize=False) as other,
     ):
         with pytest.raises(Refused) as caught:
             await other.initialize()
@@ -89,15 +106,16 @@ GARBAGE = {
 }
 
 
-async def test_what_is_no_hello_ends_its_own_connection_and_harms_nobody(project: Project) -> None:
-    async with project.connect() as client:
+@one_pool
+async def test_what_is_no_hello_ends_its_own_connection_and_harms_nobody(shared: Project) -> None:
+    async with shared.connect() as client:
         _, answer = await client.start_call("invoke", agent="coder", task="[[sleep 1]] done")
         for what, line in GARBAGE.items():
             with trio.fail_after(30):
-                answered = await knock(project.place, line)
+                answered = await knock(shared.place, line)
             assert answered == b"" or b'"error"' in answered, what
         assert "done" in (await answer)["content"][0]["text"]
-    assert "fault" not in events(project)
+    assert "fault" not in events(shared)
 
 
 async def knock(place: Place, line: bytes) -> bytes:
@@ -115,24 +133,26 @@ async def knock(place: Place, line: bytes) -> bytes:
     return came
 
 
-async def test_connections_that_say_nothing_keep_nobody_out(project: Project) -> None:
-    async with project.connect():
-        silent = [await trio.open_unix_socket(project.place.socket) for _ in range(20)]
-        async with project.connect() as client:
+@one_pool
+async def test_connections_that_say_nothing_keep_nobody_out(shared: Project) -> None:
+    async with shared.connect():
+        silent = [await trio.open_unix_socket(shared.place.socket) for _ in range(20)]
+        async with shared.connect() as client:
             assert not (await client.call("list"))["isError"]
         for stream in silent:
             await stream.aclose()
 
 
-async def test_the_pools_hello_tells_its_version_pid_and_name_and_http(project: Project) -> None:
-    async with project.connect():
-        answer = await knock(project.place, hello_line(__version__, project.place.root, None))
+@one_pool
+async def test_the_pools_hello_tells_its_version_pid_and_name_and_http(shared: Project) -> None:
+    async with shared.connect():
+        answer = await knock(shared.place, hello_line(__version__, shared.place.root, None))
         first: dict[str, Any] = json.loads(answer.split(b"\n")[0])
         assert first == {
             "agent-pool": 1,
             "version": __version__,
-            "pid": project.pool_pid(),
-            "name": project.folder.name,
+            "pid": shared.pool_pid(),
+            "name": shared.folder.name,
             "http": {},
         }
 
