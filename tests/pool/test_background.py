@@ -86,6 +86,7 @@ async def test_a_background_task_outlives_its_client(
 async def test_the_outcome_of_a_call_that_was_lost_is_found_by_its_id(
     client: Client, share: Share, one: str
 ) -> None:
+    await client.agent(one)  # so that it is known: `tasks` does not look for new definitions
     async with share.project.connect() as other:
         await other.start_call("invoke", agent=one, task="[[sleep 0.5]] [[say found]]")
         listed = (await client.call("tasks", agent=one))["structuredContent"]["tasks"]
@@ -110,18 +111,19 @@ async def test_a_call_can_hand_back_an_id_in_place_of_a_late_result(
 
 
 async def test_tasks_lists_the_newest_first_and_by_agent_and_state(tmp_path: Path) -> None:
-    async with open_project(tmp_path) as project, project.connect() as client:
+    async with open_project(tmp_path) as project:
         for name in ("one", "two"):
             project.write_agent(name)
-        ids = [await submit(client, agent, "[[say x]]") for agent in ("one", "two", "one")]
-        await wait(client, *ids)
-        everything = (await client.call("tasks"))["structuredContent"]["tasks"]
-        ones = (await client.call("tasks", agent="one", limit=1))["structuredContent"]["tasks"]
-        queued = (await client.call("tasks", state="queued"))["structuredContent"]["tasks"]
+        async with project.connect() as client:
+            ids = [await submit(client, agent, "[[say x]]") for agent in ("one", "two", "one")]
+            await wait(client, *ids)
+            everything = (await client.call("tasks"))["structuredContent"]["tasks"]
+            ones = (await client.call("tasks", agent="one", limit=1))["structuredContent"]["tasks"]
+            queued = (await client.call("tasks", state="queued"))["structuredContent"]["tasks"]
 
-        assert [row["task_id"] for row in everything] == ids[::-1]
-        assert [row["task_id"] for row in ones] == [ids[2]]
-        assert queued == []
+            assert [row["task_id"] for row in everything] == ids[::-1]
+            assert [row["task_id"] for row in ones] == [ids[2]]
+            assert queued == []
 
 
 async def test_many_tasks_have_their_outcomes_in_their_places(

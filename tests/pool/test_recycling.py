@@ -1,6 +1,6 @@
 """Planned replacements: by tasks, age and idle time; no task is dropped, none counts as failed."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from supervisor.pool import ConfigFiles, Pool, PoolEvent, TaskResult
 from supervisor.pool.events import SpawnDelayed
 from supervisor.process import Child, Command
 from supervisor.tree import Supervisor, SupervisorFlags
-from tests.client import LIMIT_S, POLL_S, Client, Project
+from tests.client import LIMIT_S, POLL_S, Client, Project, open_project
 from tests.pool.conftest import Share
 
 
@@ -100,11 +100,17 @@ async def test_a_process_that_has_grown_is_replaced_after_its_task(
     assert (await client.agent(grower))["tasks_failed"] == 0
 
 
+@pytest.fixture
+async def project(tmp_path: Path) -> AsyncIterator[Project]:
+    """For a pool within the test's own process."""
+    async with open_project(tmp_path) as project:
+        project.write_agent("counted")
+        yield project
+
+
 async def test_a_machine_without_room_is_waited_for_and_is_no_crash(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = Project(tmp_path)
-    project.write_agent("counted")
     environ = project.environment()
     files = ConfigFiles.find(project.folder, environ, Path(built_in()) / "config" / "pool.toml")
     folders = Folders.resolve(project.folder, environ, project.home, Path(built_in()))
