@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 START_DEADLINE_S = 60.0
 """How long a pool may take to come up; the old one's shutdown may be part of it."""
 
+HELLO_S = 10.0
+"""How long a pool may take to answer hello, for which it need not wait for anything."""
+
 LAST_ANSWERS_S = 5.0
 """How long, after the client closed its end, answers that are under way may still come."""
 
@@ -42,6 +45,10 @@ CHUNK = 1 << 16
 
 class PoolRefusedError(Exception):
     """There is no pool for this client; the message is one line that says why."""
+
+
+class PoolSilentError(PoolRefusedError):
+    """There is a pool, and it does not answer: it is stopped, or hangs."""
 
 
 class PoolEndingError(Exception):
@@ -122,23 +129,24 @@ def join_or_start(
     )
 
 
-def try_join(
-    where: place.Place, variables: "Mapping[str, str] | None", within_s: float | None = None
-) -> socket.socket | None:
+def try_join(where: place.Place, variables: "Mapping[str, str] | None") -> socket.socket | None:
     """A connection to the running pool, or None where none answers.
 
     Raises:
         PoolRefusedError: the pool that runs is of another version, or set differently.
-        TimeoutError: it took the connection, and did not answer `within_s`, where that is given.
+        PoolSilentError: it took the connection, and did not answer.
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.connect(where.socket)
-        say_hello(connection, where.root, variables, within_s or START_DEADLINE_S)
-    except (OSError, PoolEndingError) as error:
+        say_hello(connection, where.root, variables, HELLO_S)
+    except TimeoutError:
         connection.close()
-        if within_s is not None and isinstance(error, TimeoutError):
-            raise
+        raise PoolSilentError(
+            f"the pool has not answered within {HELLO_S:.0f} s; agent-pool stop ends it"
+        ) from None
+    except (OSError, PoolEndingError):
+        connection.close()
         return None
     except BaseException:
         connection.close()

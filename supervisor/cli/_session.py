@@ -32,9 +32,6 @@ WITHDRAW_S = 2.0
 START_S = 5.0
 """How long a pool that is starting is waited for."""
 
-ANSWER_S = 10.0
-"""How long a pool that runs may take to say hello."""
-
 POLL_S = 0.02
 """Between two looks for its socket."""
 
@@ -117,6 +114,8 @@ def _joined(place: Place, start: bool, environ: Mapping[str, str]) -> socket.soc
             found = _running(place, environ)
             return found or relay.join_or_start(environ, os.getcwd(), place.root)
         return _awaited(place, environ)
+    except relay.PoolSilentError as error:
+        raise NoPoolError(str(error), "pool_silent") from None
     except relay.PoolRefusedError as error:
         raise NoPoolError(str(error), "pool_refused") from error
     except PlaceError as error:
@@ -130,11 +129,7 @@ def _awaited(place: Place, environ: Mapping[str, str]) -> socket.socket:
     """A connection to the pool that runs, or is starting."""
     deadline = time.monotonic() + START_S
     while place.holder() is not None:
-        try:
-            found = _running(place, environ, ANSWER_S)
-        except TimeoutError:
-            message = f"the pool has not answered within {ANSWER_S:.0f} s; agent-pool stop ends it"
-            raise NoPoolError(message, "pool_silent") from None
+        found = _running(place, environ)
         if found is not None:
             return found
         try:
@@ -161,10 +156,8 @@ def none_runs(place: Place) -> str:
     return f"no pool of {place.root} runs; {STARTERS}"
 
 
-def _running(
-    place: Place, environ: Mapping[str, str], within_s: float | None = None
-) -> socket.socket | None:
-    return relay.try_join(place, settled_variables(environ, os.getcwd()) or None, within_s)
+def _running(place: Place, environ: Mapping[str, str]) -> socket.socket | None:
+    return relay.try_join(place, settled_variables(environ, os.getcwd()) or None)
 
 
 @contextmanager

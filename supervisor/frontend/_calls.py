@@ -246,18 +246,8 @@ async def tasks(pool: Pool, arguments: TasksArguments, context: Context) -> Answ
     wanted = TaskFilter(agent=arguments.agent, state=arguments.state)
     found = await pool.tasks(wanted, arguments.limit)
     if not found:
-        check_defined(pool, arguments.agent)
+        await pool.check_defined(arguments.agent)
     return record_result(TasksRecord(tasks=[task_row(task) for task in found]))
-
-
-def check_defined(pool: Pool, agent: str | None) -> None:
-    """Refuse the name of an agent of whom nothing is known: it is misspelt.
-
-    Raises:
-        PoolError: `unknown_agent`.
-    """
-    if agent is not None and agent not in pool.agent_names:
-        pool.define(agent)
 
 
 async def stats(pool: Pool, arguments: StatsArguments, context: Context) -> Answer:
@@ -265,7 +255,7 @@ async def stats(pool: Pool, arguments: StatsArguments, context: Context) -> Answ
     since = time.time() - arguments.days * 86_400
     found = await pool.stats(arguments.by, since, arguments.agent)
     if not found:
-        check_defined(pool, arguments.agent)
+        await pool.check_defined(arguments.agent)
     return record_result(StatsRecord(since=_utc(since), stats=[_stats_row(one) for one in found]))
 
 

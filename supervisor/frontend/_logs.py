@@ -9,7 +9,7 @@ import trio
 
 from supervisor.frontend._answers import clean, prose_result
 from supervisor.frontend._arguments import LogsArguments
-from supervisor.frontend._calls import Context, check_defined
+from supervisor.frontend._calls import Context
 from supervisor.logs import Choice, LogLine, Tail, parse_time
 from supervisor.pool import Pool, PoolError, TaskError
 
@@ -31,7 +31,7 @@ async def logs(pool: Pool, arguments: LogsArguments, context: Context) -> mcp_ty
     wanted = Choice(arguments.agent, arguments.level, since, arguments.lines)
     found = await last_lines(pool, wanted)
     if not found:
-        check_defined(pool, arguments.agent)
+        await pool.check_defined(arguments.agent)
     return prose_result(in_words(found), {"lines": [_record(line) for line in found]})
 
 

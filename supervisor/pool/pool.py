@@ -548,6 +548,16 @@ class Pool:
         """The names of all defined agents."""
         return self._roles.names
 
+    async def check_defined(self, name: str | None) -> None:
+        """Refuse the name of an agent of whom nothing is known: it is misspelt. None: of nobody.
+
+        Raises:
+            PoolError: `unknown_agent`.
+        """
+        await self._reloader.current()
+        if name is not None and name not in self.agent_names:
+            self.define(name)
+
     async def purposes(self) -> dict[str, str]:
         """What each defined agent is for, by its name, as its file says now."""
         await self._reloader.current()

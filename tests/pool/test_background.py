@@ -86,7 +86,6 @@ async def test_a_background_task_outlives_its_client(
 async def test_the_outcome_of_a_call_that_was_lost_is_found_by_its_id(
     client: Client, share: Share, one: str
 ) -> None:
-    await client.agent(one)  # so that it is known: `tasks` does not look for new definitions
     async with share.project.connect() as other:
         await other.start_call("invoke", agent=one, task="[[sleep 0.5]] [[say found]]")
         listed = (await client.call("tasks", agent=one))["structuredContent"]["tasks"]
