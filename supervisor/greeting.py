@@ -264,7 +264,8 @@ class Greeter:
     # the client
 
     def _exchange(self, within_s: "float | None") -> None:
-        reads = not self.closed and len(self.kept) <= KEPT_LIMIT
+        # Who is turned away is heard out first: there is no pool to keep it for.
+        reads = not self.closed and (within_s is None or len(self.kept) <= KEPT_LIMIT)
         try:
             readable, writable, _ = select.select(
                 [0] if reads else [], [1] if self.unsent else [], [], within_s

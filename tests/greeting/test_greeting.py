@@ -343,3 +343,19 @@ async def test_more_than_is_kept_reaches_the_pool_too(project: Project) -> None:
                 nursery.start_soon(call)
                 await trio.testing.wait_all_tasks_blocked()
                 release()
+
+
+async def test_who_is_turned_away_is_heard_out(project: Project) -> None:
+    long = "x" * 2 * KEPT_LIMIT
+    with held_back(project) as release:
+        async with early(project) as client:
+
+            async def call() -> None:
+                with pytest.raises(Refused, match="the pool ended at its start"):
+                    await client.call("invoke", agent="coder", task=long)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(call)
+                await trio.testing.wait_all_tasks_blocked()
+                break_the_start(project)
+                release()
