@@ -6,7 +6,7 @@ One pool serves one project *root*, and keeps everything in one *state folder* (
         pool.lock    held (flock) for the pool's whole life: who holds it is the pool
         start.lock   held by a relay while it starts a pool, so that only one does
         pool.sock    the pool's socket (a link where the path would be too long to bind)
-        greeting.json  what the last pool answered to what is the same for each client
+        greeting.json  what a pool answers every client alike: for the next start
         http.token   what clients over HTTP bear, where that is served (mode 0600)
         pool.err     what the pool printed before its log was open
         cgroup       where the pool's agents have their cgroups, if they have any

@@ -1,9 +1,9 @@
 """The relay: what an MCP client starts. It joins the pool of the project, or starts it.
 
-It copies bytes between its stdin and stdout and the pool's socket: the pool outlives it,
-and killing it harms nobody. While a pool that it has started is not up yet, it
-answers by itself what is the same for each client (see `greeting`). When the pool goes, so does
-the relay, so that the client sees a closed connection at once and starts a new one.
+It copies bytes between its stdin and stdout and the pool's socket: the pool outlives it, and
+killing it harms nobody. While a pool that it has started is not up yet, it answers by itself what
+every client is answered alike (see `greeting`). When the pool goes, so does the relay, so that the
+client sees a closed connection at once and starts a new one.
 
 Standard library only, and little of it: about 20 ms to the first answer on a running pool.
 """
