@@ -79,8 +79,8 @@ def tail(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
                     if choice.wants(line):
                         out.write(line)
                 out.flush()
-    except BrokenPipeError:
-        raise
+    except _OutputError as lost:
+        raise lost.why from None
     except OSError as error:
         said = f"the log cannot be read: {error.filename or place.log}: {error.strerror}"
         raise CommandError(FAILED, "log_unreadable", said) from None
@@ -131,8 +131,19 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
+class _OutputError(Exception):
+    """Nothing can be written: else the log would be taken for what is wrong."""
+
+    def __init__(self, why: OSError) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
 class _Output:
-    """Standard output: lines as they are, or as a person reads them."""
+    """Standard output: lines as they are, or as a person reads them.
+
+    All of it raises _OutputError where the reader has gone, or there is no room.
+    """
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
@@ -145,24 +156,29 @@ class _Output:
     def write(self, line: "LogLine") -> None:
         """Print one line."""
         if self._as_json:
-            sys.stdout.buffer.write(line.raw + b"\n")
+            self._put(line.raw + b"\n")
             return
         text = pretty(line, self._colour)
-        sys.stdout.buffer.write(f"{text}\n".encode(self._encoding, "backslashreplace"))
+        self._put(f"{text}\n".encode(self._encoding, "backslashreplace"))
+
+    def _put(self, text: bytes) -> None:
+        try:
+            sys.stdout.buffer.write(text)
+        except OSError as error:
+            raise _OutputError(error) from None
 
     def flush(self) -> None:
         """Let the reader have it."""
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            raise _OutputError(error) from None
 
     def wait(self, seconds: float) -> None:
-        """Let time pass.
-
-        Raises:
-            BrokenPipeError: the reader has gone, which is noticed though nothing is written.
-        """
+        """Let time pass; that the reader has gone is noticed though nothing is written."""
         for _, happened in self._reader.poll(seconds * 1000):
             if happened & (select.POLLERR | select.POLLHUP):
-                raise BrokenPipeError
+                raise _OutputError(BrokenPipeError())
             time.sleep(seconds)
 
 
