@@ -7,6 +7,7 @@ import argparse
 import difflib
 import json
 import re
+import sys
 import textwrap
 from collections.abc import Collection, Iterator
 from typing import Any, NoReturn
@@ -68,6 +69,10 @@ class Parser(argparse.ArgumentParser):
             None if action.dest == "command" else action,
             f'{what} "{value}"{did_you_mean(str(value), known)} (there are: {", ".join(known)})',
         )
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """The base class keeps to itself that it could not be written."""
+        (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
         """Raises UsageError."""

@@ -36,7 +36,8 @@ def test_in_a_folder_that_was_removed_a_command_says_so(shell: Shell, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("words", "unbuffered"), [("ps", ""), ("ps", "1"), ("schema", ""), ("--help", "")]
+    ("words", "unbuffered"),
+    [("ps", ""), ("ps", "1"), ("schema", ""), ("--help", ""), ("--help", "1"), ("--version", "1")],
 )
 def test_output_for_which_there_is_no_room_is_one_line_and_status_1(
     shell: Shell, words: str, unbuffered: str

@@ -167,6 +167,18 @@ def test_a_log_that_cannot_be_read_is_a_clear_error(log: Log, run: Run) -> None:
     assert "Traceback" not in said
 
 
+def test_that_there_is_no_room_for_its_output_is_not_blamed_on_the_log(
+    log: Log, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.events(range(2))
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        status, _, said = run()
+
+    told = "agent-pool: standard output cannot be written: No space left on device\n"
+    assert (status, said) == (1, told)
+
+
 @pytest.mark.parametrize("value", ["warn", "loud", "", "5"])
 def test_a_level_that_is_none_names_those_that_are(log: Log, run: Run, value: str) -> None:
     status, _, said = run("--level", value)
