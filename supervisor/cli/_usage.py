@@ -51,6 +51,10 @@ class Parser(argparse.ArgumentParser):
             self._refuse(unknown)
         return found, unknown
 
+    def _parse_optional(self, arg_string: str) -> Any:
+        # No option begins with a digit: `--since -5m` is told what is wrong with -5m.
+        return None if re.match(r"-[0-9]", arg_string) else super()._parse_optional(arg_string)
+
     def _refuse(self, unknown: list[str]) -> NoReturn:
         """Here, and not in the parser of all commands, which does not know this one's options."""
         options = list(self._option_string_actions)
