@@ -60,7 +60,9 @@ class Parser(argparse.ArgumentParser):
         options = list(self._option_string_actions)
         strange = next((word for word in unknown if word.startswith("-")), None)
         if strange is None:
-            self.error(f"there is nothing to do with: {' '.join(unknown)}")
+            takes_task = any(action.dest == "task" for action in self._get_positional_actions())
+            advice = "; a task of several words stands in quotes" if takes_task else ""
+            self.error(f"there is nothing to do with: {' '.join(unknown)}{advice}")
         name = strange.partition("=")[0]
         self.error(f"there is no option {name}{did_you_mean(name, options)}")
 

@@ -186,7 +186,8 @@ def test_an_unknown_option_is_answered_with_the_nearest_and_the_usage_of_its_com
         (["list", "--config", "nowhere.toml"], 'argument --config: "nowhere.toml" is not there'),
         (["run", "--config", "."], 'argument --config: "." is no file'),
         (["trust", "--list", "--remove"], "not allowed with argument"),
-        (["status", "extra"], "there is nothing to do with: extra"),
+        (["status", "extra"], "there is nothing to do with: extra\n"),
+        (["invoke", "a", "b", "c"], "to do with: c; a task of several words stands in quotes"),
     ],
 )
 def test_a_value_that_cannot_be_is_status_2_before_anything_is_started(
