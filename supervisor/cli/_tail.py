@@ -23,13 +23,16 @@ from supervisor.cli._usage import did_you_mean
 from supervisor.place import Place, built_in
 
 if TYPE_CHECKING:
-    from supervisor.logs import Choice, LogLine
+    from supervisor.logs import Choice, LogLine, Tail
 
 POLL_S = 0.2
 """Between two looks at the files."""
 
 LINES = 20
 """How many are shown where the command says nothing."""
+
+TASKS_TOLD = "agent-pool tasks lists the newest tasks"
+"""What to do where a task is not known."""
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -72,7 +75,7 @@ def tail(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
                 out.write(line)
             out.flush()
             if not shown:
-                _tell_why_none(place, arguments, environ)
+                _tell_why_none(place, arguments, environ, log)
             while follow:
                 out.wait(POLL_S)
                 for line in log.more():
@@ -87,7 +90,9 @@ def tail(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
     return 0
 
 
-def _tell_why_none(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
+def _tell_why_none(
+    place: Place, arguments: argparse.Namespace, environ: Mapping[str, str], log: "Tail"
+) -> None:
     """No line is as it was wanted.
 
     Raises:
@@ -98,8 +103,17 @@ def _tell_why_none(place: Place, arguments: argparse.Namespace, environ: Mapping
         raise CommandError(FAILED, "unknown_agent", wrong)
     if wrong is not None:
         _say(wrong)
+    elif not arguments.follow and _is_nowhere(arguments.task, log):
+        _say(f"no line of {place.log} is of a task {arguments.task}; {TASKS_TOLD}")
     elif sys.stderr.isatty() and not arguments.follow:
         _say(f"no line of {place.log} is like that")
+
+
+def _is_nowhere(task: str | None, log: "Tail") -> bool:
+    """Whether no line at all is of that task: it may be that other options leave them out."""
+    from supervisor.logs import Choice
+
+    return task is not None and not log.last(1, Choice(task=task).wants)
 
 
 def _unknown(agent: str | None, root: str, environ: Mapping[str, str]) -> str | None:

@@ -247,6 +247,20 @@ def test_task_shows_only_what_is_known_to_be_of_that_task(log: Log, run: Run) ->
     assert events(run("--json", "--task", "t1")[1]) == ["mine"]
 
 
+def test_a_task_that_is_nowhere_in_the_log_is_told_of_with_status_0(log: Log, run: Run) -> None:
+    log.event("other", task_id="t12", agent="scout")
+    status, lines, said = run("--task", "t1")
+
+    assert (status, lines) == (0, [])
+    assert said.startswith(f"agent-pool: no line of {log.path} is of a task t1; ")
+
+
+def test_a_task_whose_lines_are_left_out_is_not_taken_for_unknown(log: Log, run: Run) -> None:
+    log.event("mine", task_id="t1", agent="scout")
+
+    assert run("--task", "t1", "--level", "error") == (0, [], "")
+
+
 @pytest.mark.parametrize("wanted", ["grün", "l.te", "scout", 'reason="too late"', '"n": 7', "^{"])
 def test_grep_finds_what_stands_in_the_file_and_what_a_person_sees(
     log: Log, run: Run, wanted: str
