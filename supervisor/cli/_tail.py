@@ -16,8 +16,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from supervisor.cli import _streams as streams
 from supervisor.cli._failure import CommandError
-from supervisor.cli._manual import FAILED, STARTERS
+from supervisor.cli._manual import DONE, FAILED, STARTERS
 from supervisor.cli._screen import colours, painted, visible
 from supervisor.cli._usage import did_you_mean
 from supervisor.place import Place, built_in
@@ -48,7 +49,7 @@ def _holds(line: "LogLine", wanted: "re.Pattern[str]") -> bool:
 
 
 def tail(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Show the end of the log, and with `--follow` what is added, until Ctrl-C.
+    """Show the end of the log, and with `--follow` what is added, until Ctrl-C or nobody reads it.
 
     `environ` says where agents are defined: of one that is not, nothing will ever be told.
 
@@ -56,7 +57,7 @@ def tail(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
 
     Raises:
         CommandError: there is no log, it cannot be read, or there is no such agent.
-        BrokenPipeError: nobody reads what is printed.
+        OSError: there is no room for what is printed.
     """
     # Here, since this module is also imported for every other command's `--help`.
     from supervisor.logs import Tail
@@ -73,11 +74,12 @@ def tail(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
             shown = 0
             for shown, line in enumerate(choice.read(log), 1):  # noqa: B007
                 out.write(line)
+                if not streams.is_read(sys.stdout):
+                    return DONE
             out.flush()
             if not shown:
                 _tell_why_none(place, arguments, environ, log)
-            while follow:
-                out.wait(POLL_S)
+            while follow and out.wait(POLL_S):
                 for line in log.more():
                     if choice.wants(line):
                         out.write(line)
@@ -87,7 +89,7 @@ def tail(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
     except OSError as error:
         said = f"the log cannot be read: {error.filename or place.log}: {error.strerror}"
         raise CommandError(FAILED, "log_unreadable", said) from None
-    return 0
+    return DONE
 
 
 def _tell_why_none(
@@ -156,7 +158,7 @@ class _OutputError(Exception):
 class _Output:
     """Standard output: lines as they are, or as a person reads them.
 
-    All of it raises _OutputError where the reader has gone, or there is no room.
+    To write and to flush raises _OutputError where there is no room.
     """
 
     def __init__(self, as_json: bool) -> None:
@@ -188,12 +190,13 @@ class _Output:
         except OSError as error:
             raise _OutputError(error) from None
 
-    def wait(self, seconds: float) -> None:
-        """Let time pass; that the reader has gone is noticed though nothing is written."""
+    def wait(self, seconds: float) -> bool:
+        """Let time pass; False: the reader has gone, noticed also though nothing is written."""
         for _, happened in self._reader.poll(seconds * 1000):
             if happened & (select.POLLERR | select.POLLHUP):
-                raise _OutputError(BrokenPipeError())
+                return False
             time.sleep(seconds)
+        return streams.is_read(sys.stdout)
 
 
 def pretty(line: "LogLine", colour: bool) -> str:
