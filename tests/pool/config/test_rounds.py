@@ -201,7 +201,7 @@ def test_a_line_of_words_is_no_other_value_of_what_its_table_says(files: Files) 
 
 @pytest.mark.parametrize("lost", ["supervisors g", "supervisors.g", "g:", "this is\nsupervisors.g"])
 def test_a_line_that_may_have_been_a_group_is_one(files: Files, lost: str) -> None:
-    assert told(files, f'[agents.a]\nsupervisor = "g"\n{lost}\n') == [(3, "")]
+    assert told(files, f'[agents.a]\nsupervisor = "g"\n[pool]\n{lost}\n') == [(4, "")]
 
 
 def test_what_stands_below_a_header_that_is_wrong_is_judged_as_it_was_meant(files: Files) -> None:
