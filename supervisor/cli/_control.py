@@ -140,7 +140,7 @@ def status(place: Place, as_json: bool, starts_s: float = START_S) -> int:
     facts: dict[str, Any] = {"running": place.holder() is not None, "root": place.root}
     facts |= {"state_folder": place.folder, "log": place.log}
     try:
-        answer, result = _ask(place, "list", starts_s)
+        answer, result = _ask(place, "list", starts_s=starts_s)
     except CommandError as failure:
         # What is asked for is how it does, so that is no error, but the answer.
         facts |= {"error": str(failure), "code": failure.code, **failure.facts}
@@ -160,18 +160,23 @@ def status(place: Place, as_json: bool, starts_s: float = START_S) -> int:
 
 
 def tree(place: Place, as_json: bool) -> int:
-    """Print the supervision tree; 0 where that can be.
+    """Print the supervision tree; returns the exit status.
+
+    A degraded pool has a tree as well, which is printed before it is told what is wrong.
 
     Raises:
-        CommandError: it cannot.
+        CommandError: it cannot be had, or the pool is degraded.
     """
-    _, result = _ask(place, "tree")
-    if result.get("isError"):
-        code = (result.get("_meta") or {}).get("code", "internal_error")
-        raise CommandError(FAILED, code, _shown(result["content"][0]["text"]), running=True)
-    record = result["structuredContent"]
-    _say(as_json, record, _shown("\n".join(_branches(record["tree"]))))
-    return 0
+    _, result, listed = _ask(place, "tree", "list")
+    drawn = None if result.get("isError") else result["structuredContent"]
+    failed = next((one for one in (result, listed) if one.get("isError")), None)
+    if drawn is not None and not (as_json and failed):
+        _say(as_json, drawn, _shown("\n".join(_branches(drawn["tree"]))))
+    if failed is None:
+        return DONE
+    code = (failed.get("_meta") or {}).get("code", "internal_error")
+    text = _shown(failed["content"][0]["text"])
+    raise CommandError(FAILED, code, text, running=True, **(drawn or {}))
 
 
 def _branches(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -205,10 +210,8 @@ def _facts_of(row: dict[str, Any]) -> str:
     return f"  {', '.join(facts)}{error}" if facts else ""
 
 
-def _ask(
-    place: Place, tool: str, starts_s: float = START_S
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The pool's answer to hello, and to a call of a tool without arguments.
+def _ask(place: Place, *tools: str, starts_s: float = START_S) -> tuple[dict[str, Any], ...]:
+    """The pool's answer to hello, and to a call of each tool without arguments.
 
     Raises:
         CommandError: none runs, it does not answer, or not as a pool does.
@@ -217,7 +220,7 @@ def _ask(
         raise CommandError(NO_POOL, "no_pool", none_runs(place), running=False, root=place.root)
     try:
         with looking(place, ANSWER_DEADLINE_S, starts_s) as (answer, client):
-            return answer, client.call(tool)
+            return answer, *map(client.call, tools)
     except NotYetError as late:
         facts = {"running": True, "root": place.root, "state": late.state, "pid": late.pid}
         raise CommandError(UNFINISHED, late.code, str(late), **facts) from None

@@ -34,10 +34,12 @@ def main(argv: list[str]) -> int:
         argv = [*argv[1:2], "--help"]
     if not streams.complete() and argv[:1] != ["run"]:
         return streams.tell_closed()
+    if argv[:1] not in (["run"], ["serve"]):  # who speaks MCP must know when nobody hears it
+        streams.outlive_readers()
     try:
         return _flushed(argv)
     except BrokenPipeError:
-        # Whoever read us has gone; nothing more can be said to anybody.
+        # Whoever read `run` has gone; nothing more can be said to anybody.
         streams.abandon_output()
         return FAILED
     except OSError as error:

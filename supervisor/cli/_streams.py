@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import sys
+from typing import Any, TextIO
 
 from supervisor.cli._manual import FAILED
 
@@ -25,6 +26,55 @@ def complete() -> bool:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     return had_output
+
+
+class _Outliving(io.FileIO):
+    """A stream that outlives its reader: what is written then goes nowhere, and is no error."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd, "w", closefd=False)
+        self.is_read = True
+
+    def write(self, data: Any, /) -> int:
+        """As of the base class."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            self.is_read = False
+            _abandon(self.fileno())
+            return len(data)
+
+
+def outlive_readers() -> None:
+    """From here on it changes nothing when who reads standard output or error goes (`| head -1`).
+
+    Else it would be left to chance, by how much a pipe holds and who is faster, whether a command
+    is broken off, and so what its exit status is.
+    """
+    # Not what somebody else has put there, as tests do: it may be no file.
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout is sys.__stdout__:
+        sys.stdout = _outliving(sys.stdout)
+    if isinstance(sys.stderr, io.TextIOWrapper) and sys.stderr is sys.__stderr__:
+        sys.stderr = _outliving(sys.stderr)
+
+
+def _outliving(stream: "io.TextIOWrapper[Any]") -> TextIO:
+    stream.flush()
+    raw = _Outliving(stream.fileno())
+    return io.TextIOWrapper(
+        # With PYTHONUNBUFFERED there is no buffer between.
+        raw if isinstance(stream.buffer, io.FileIO) else io.BufferedWriter(raw),
+        stream.encoding,
+        stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+def is_read(stream: TextIO) -> bool:
+    """Whether nothing has been lost yet because the reader of standard output or error has gone."""
+    raw = getattr(stream.buffer, "raw", stream.buffer)
+    return not isinstance(raw, _Outliving) or raw.is_read
 
 
 def _null(mode: str) -> io.TextIOWrapper:
@@ -56,4 +106,10 @@ def tell_stuck(error: OSError) -> int:
 
 def abandon_output() -> None:
     """Have what is left of the output go nowhere, so that Python can end without an error."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _abandon(sys.stdout.fileno())
+
+
+def _abandon(fd: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, fd)
+    os.close(nowhere)

@@ -16,20 +16,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from supervisor.cli import _streams as streams
 from supervisor.cli._failure import CommandError
-from supervisor.cli._manual import FAILED, STARTERS
+from supervisor.cli._manual import DONE, FAILED, STARTERS
 from supervisor.cli._screen import colours, painted, visible
 from supervisor.cli._usage import did_you_mean
 from supervisor.place import Place, built_in
 
 if TYPE_CHECKING:
-    from supervisor.logs import Choice, LogLine
+    from supervisor.logs import Choice, LogLine, Tail
 
 POLL_S = 0.2
 """Between two looks at the files."""
 
 LINES = 20
 """How many are shown where the command says nothing."""
+
+TASKS_TOLD = "agent-pool tasks lists the newest tasks"
+"""What to do where a task is not known."""
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -45,7 +49,7 @@ def _holds(line: "LogLine", wanted: "re.Pattern[str]") -> bool:
 
 
 def tail(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Show the end of the log, and with `--follow` what is added, until Ctrl-C.
+    """Show the end of the log, and with `--follow` what is added, until Ctrl-C or nobody reads it.
 
     `environ` says where agents are defined: of one that is not, nothing will ever be told.
 
@@ -53,7 +57,7 @@ def tail(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
 
     Raises:
         CommandError: there is no log, it cannot be read, or there is no such agent.
-        BrokenPipeError: nobody reads what is printed.
+        OSError: there is no room for what is printed.
     """
     # Here, since this module is also imported for every other command's `--help`.
     from supervisor.logs import Tail
@@ -70,24 +74,27 @@ def tail(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]
             shown = 0
             for shown, line in enumerate(choice.read(log), 1):  # noqa: B007
                 out.write(line)
+                if not streams.is_read(sys.stdout):
+                    return DONE
             out.flush()
             if not shown:
-                _tell_why_none(place, arguments, environ)
-            while follow:
-                out.wait(POLL_S)
+                _tell_why_none(place, arguments, environ, log)
+            while follow and out.wait(POLL_S):
                 for line in log.more():
                     if choice.wants(line):
                         out.write(line)
                 out.flush()
-    except BrokenPipeError:
-        raise
+    except _OutputError as lost:
+        raise lost.why from None
     except OSError as error:
         said = f"the log cannot be read: {error.filename or place.log}: {error.strerror}"
         raise CommandError(FAILED, "log_unreadable", said) from None
-    return 0
+    return DONE
 
 
-def _tell_why_none(place: Place, arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
+def _tell_why_none(
+    place: Place, arguments: argparse.Namespace, environ: Mapping[str, str], log: "Tail"
+) -> None:
     """No line is as it was wanted.
 
     Raises:
@@ -98,8 +105,17 @@ def _tell_why_none(place: Place, arguments: argparse.Namespace, environ: Mapping
         raise CommandError(FAILED, "unknown_agent", wrong)
     if wrong is not None:
         _say(wrong)
+    elif not arguments.follow and _is_nowhere(arguments.task, log):
+        _say(f"no line of {place.log} is of a task {arguments.task}; {TASKS_TOLD}")
     elif sys.stderr.isatty() and not arguments.follow:
         _say(f"no line of {place.log} is like that")
+
+
+def _is_nowhere(task: str | None, log: "Tail") -> bool:
+    """Whether no line at all is of that task: it may be that other options leave them out."""
+    from supervisor.logs import Choice
+
+    return task is not None and not log.last(1, Choice(task=task).wants)
 
 
 def _unknown(agent: str | None, root: str, environ: Mapping[str, str]) -> str | None:
@@ -131,8 +147,19 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
+class _OutputError(Exception):
+    """Nothing can be written: else the log would be taken for what is wrong."""
+
+    def __init__(self, why: OSError) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
 class _Output:
-    """Standard output: lines as they are, or as a person reads them."""
+    """Standard output: lines as they are, or as a person reads them.
+
+    To write and to flush raises _OutputError where there is no room.
+    """
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
@@ -145,25 +172,31 @@ class _Output:
     def write(self, line: "LogLine") -> None:
         """Print one line."""
         if self._as_json:
-            sys.stdout.buffer.write(line.raw + b"\n")
+            self._put(line.raw + b"\n")
             return
         text = pretty(line, self._colour)
-        sys.stdout.buffer.write(f"{text}\n".encode(self._encoding, "backslashreplace"))
+        self._put(f"{text}\n".encode(self._encoding, "backslashreplace"))
+
+    def _put(self, text: bytes) -> None:
+        try:
+            sys.stdout.buffer.write(text)
+        except OSError as error:
+            raise _OutputError(error) from None
 
     def flush(self) -> None:
         """Let the reader have it."""
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            raise _OutputError(error) from None
 
-    def wait(self, seconds: float) -> None:
-        """Let time pass.
-
-        Raises:
-            BrokenPipeError: the reader has gone, which is noticed though nothing is written.
-        """
+    def wait(self, seconds: float) -> bool:
+        """Let time pass; False: the reader has gone, noticed also though nothing is written."""
         for _, happened in self._reader.poll(seconds * 1000):
             if happened & (select.POLLERR | select.POLLHUP):
-                raise BrokenPipeError
+                return False
             time.sleep(seconds)
+        return streams.is_read(sys.stdout)
 
 
 def pretty(line: "LogLine", colour: bool) -> str:

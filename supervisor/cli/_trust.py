@@ -7,9 +7,12 @@ from pathlib import Path
 
 from supervisor.cli._failure import fail
 from supervisor.cli._manual import FAILED
-from supervisor.place import TAG
+from supervisor.place import TAG, PlaceError, find_place, settled_variables
 from supervisor.pool.trust import TrustError, distrust, trust_file, trusted_roots
 from supervisor.pool.trust import trust as trust_root
+
+ANSWER_S = 10.0
+"""How long a running pool may take to read all files again."""
 
 
 def trust(
@@ -41,10 +44,32 @@ def trust(
         return fail(as_json, FAILED, "trust_unreadable", str(error))
     text = f"{real} is {state}" + ("" if changed else ", as before")
     text += f" ({trust_file(environ)})"
+    facts: dict[str, object] = {"root": real, "trusted": not removed, "changed": changed}
     if changed:
         text += "\na pool that runs there takes it over at once; agents that it changes start anew"
-    _say(as_json, {"root": real, "trusted": not removed, "changed": changed}, text)
+        needs = _needs_restart(real, environ)
+        facts |= {} if needs is None else {"needs_restart": needs}
+        text += "".join(f"\nneeds a new pool: {one}" for one in needs or ())
+    _say(as_json, facts, text)
     return 0
+
+
+def _needs_restart(root: str, environ: Mapping[str, str]) -> list[str] | None:
+    """What the project's running pool cannot take over; None: none runs, or it does not answer."""
+    from supervisor.cli._client import ClientError
+    from supervisor.cli._session import looking
+
+    settled = {**environ, **settled_variables(environ, root)}
+    try:
+        place = find_place(root, settled)
+        if place.holder() is None:
+            return None
+        with looking(place, ANSWER_S) as (_, client):
+            record = client.call("reload").get("structuredContent") or {}
+    except (OSError, ValueError, ClientError, PlaceError):
+        return None  # what is trusted is written all the same, and it will see that
+    needs: list[str] | None = record.get("needs_restart")
+    return needs
 
 
 def _say(as_json: bool, facts: dict[str, object], text: str) -> None:

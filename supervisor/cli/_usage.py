@@ -7,6 +7,7 @@ import argparse
 import difflib
 import json
 import re
+import sys
 import textwrap
 from collections.abc import Collection, Iterator
 from typing import Any, NoReturn
@@ -50,12 +51,18 @@ class Parser(argparse.ArgumentParser):
             self._refuse(unknown)
         return found, unknown
 
+    def _parse_optional(self, arg_string: str) -> Any:
+        # No option begins with a digit: `--since -5m` is told what is wrong with -5m.
+        return None if re.match(r"-[0-9]", arg_string) else super()._parse_optional(arg_string)
+
     def _refuse(self, unknown: list[str]) -> NoReturn:
         """Here, and not in the parser of all commands, which does not know this one's options."""
         options = list(self._option_string_actions)
         strange = next((word for word in unknown if word.startswith("-")), None)
         if strange is None:
-            self.error(f"there is nothing to do with: {' '.join(unknown)}")
+            takes_task = any(action.dest == "task" for action in self._get_positional_actions())
+            advice = "; a task of several words stands in quotes" if takes_task else ""
+            self.error(f"there is nothing to do with: {' '.join(unknown)}{advice}")
         name = strange.partition("=")[0]
         self.error(f"there is no option {name}{did_you_mean(name, options)}")
 
@@ -68,6 +75,10 @@ class Parser(argparse.ArgumentParser):
             None if action.dest == "command" else action,
             f'{what} "{value}"{did_you_mean(str(value), known)} (there are: {", ".join(known)})',
         )
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """The base class keeps to itself that it could not be written."""
+        (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
         """Raises UsageError."""

@@ -17,6 +17,9 @@ ROWS = 1000
 DAYS = 3650
 """How far back figures are told."""
 
+SECONDS = ("seconds", "such as 90 or 0.5")
+"""What a span is counted in, and examples of it."""
+
 Add = Callable[[str], argparse.ArgumentParser]
 """Adds the command of that name, with what `_manual` has of it."""
 
@@ -157,13 +160,10 @@ def seconds(text: str) -> float:
     Raises:
         argparse.ArgumentTypeError: it is none.
     """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if math.isfinite(value) and value >= 0:
+    value = _number(text, SECONDS)
+    if value >= 0:
         return value
-    raise argparse.ArgumentTypeError(f'"{text}" is no number of seconds (such as 90 or 0.5)')
+    raise argparse.ArgumentTypeError(f'"{text}" must not be below 0 ({SECONDS[1]})')
 
 
 def seconds_above_0(text: str) -> float:
@@ -172,10 +172,7 @@ def seconds_above_0(text: str) -> float:
     Raises:
         argparse.ArgumentTypeError: it is none.
     """
-    value = seconds(text)
-    if value > 0:
-        return value
-    raise argparse.ArgumentTypeError(f'"{text}" must be above 0 (such as 90 or 0.5)')
+    return _above_0(text, SECONDS)
 
 
 def days(text: str) -> float:
@@ -184,10 +181,29 @@ def days(text: str) -> float:
     Raises:
         argparse.ArgumentTypeError: it is none.
     """
-    value = seconds_above_0(text)
+    value = _above_0(text, ("days", "such as 7 or 0.5"))
     if value <= DAYS:
         return value
     raise argparse.ArgumentTypeError(f'"{text}" is too much (at most {DAYS})')
+
+
+def _above_0(text: str, kind: tuple[str, str]) -> float:
+    value = _number(text, kind)
+    if value > 0:
+        return value
+    raise argparse.ArgumentTypeError(f'"{text}" must be above 0 ({kind[1]})')
+
+
+def _number(text: str, kind: tuple[str, str]) -> float:
+    """A number of what `kind` names, which also has examples."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if math.isfinite(value):
+        return value
+    unit, examples = kind
+    raise argparse.ArgumentTypeError(f'"{text}" is no number of {unit} ({examples})')
 
 
 def count(text: str) -> int:
@@ -196,9 +212,11 @@ def count(text: str) -> int:
     Raises:
         argparse.ArgumentTypeError: it is none.
     """
-    if text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0:
+    if not re.fullmatch(r"-?[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f'"{text}" is no whole number (allowed: 1, 2, 3, …)')
+    if int(text) > 0:
         return int(text)
-    raise argparse.ArgumentTypeError(f'"{text}" is no number (allowed: 1, 2, 3, …)')
+    raise argparse.ArgumentTypeError(f'"{text}" must be above 0 (allowed: 1, 2, 3, …)')
 
 
 def up_to_a_thousand(text: str) -> int:

@@ -3,18 +3,20 @@
 import io
 import os
 import shlex
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from supervisor.cli import main
-from tests.cli.conftest import Completed, Run
+from tests.cli.conftest import TIMEOUT_S, Completed, Run
 
 AGENT_POOL = shlex.join([sys.executable, "-P", "-m", "agent_pool"])
 
 Shell = Callable[..., Completed]
+Start = Callable[[str, int, str], "subprocess.Popen[str]"]
 
 
 @pytest.fixture
@@ -27,6 +29,36 @@ def shell(run: Run) -> Shell:
     return done
 
 
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start `agent-pool` with some words in a project, with that for standard output."""
+    (tmp_path / "project/.claude").mkdir(parents=True)
+    started = []
+
+    def begin(words: str, stdout: int, unbuffered: str) -> "subprocess.Popen[str]":
+        command = subprocess.Popen(
+            [*shlex.split(AGENT_POOL), *words.split()],
+            cwd=tmp_path / "project",
+            env={
+                "PATH": os.defpath,
+                "HOME": str(tmp_path),
+                "XDG_STATE_HOME": str(tmp_path / "state"),
+                "PYTHONUNBUFFERED": unbuffered,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(command)
+        return command
+
+    yield begin
+    for command in started:
+        with command:
+            command.kill()
+
+
 def test_in_a_folder_that_was_removed_a_command_says_so(shell: Shell, tmp_path: Path) -> None:
     done = shell("mkdir gone; cd gone; rmdir ../gone; {} status")
 
@@ -36,7 +68,8 @@ def test_in_a_folder_that_was_removed_a_command_says_so(shell: Shell, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("words", "unbuffered"), [("ps", ""), ("ps", "1"), ("schema", ""), ("--help", "")]
+    ("words", "unbuffered"),
+    [("ps", ""), ("ps", "1"), ("schema", ""), ("--help", ""), ("--help", "1"), ("--version", "1")],
 )
 def test_output_for_which_there_is_no_room_is_one_line_and_status_1(
     shell: Shell, words: str, unbuffered: str
@@ -45,6 +78,35 @@ def test_output_for_which_there_is_no_room_is_one_line_and_status_1(
 
     told = "agent-pool: standard output cannot be written: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, told)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("words", "status"), [("schema", 0), ("--help", 0), ("status", 3)])
+def test_a_reader_that_has_gone_from_the_start_changes_no_exit_status(
+    start: Start, words: str, status: int, unbuffered: str
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = start(words, writer, unbuffered)
+    os.close(writer)
+
+    assert command.communicate(timeout=TIMEOUT_S)[1] == ""
+    assert command.returncode == status
+
+
+def test_a_reader_that_goes_after_the_first_line_changes_no_exit_status(
+    start: Start, tmp_path: Path
+) -> None:
+    unknown = "\n".join(f"a{number} = 1" for number in range(600))  # told in more than a pipe holds
+    (tmp_path / "project/.claude/pool.toml").write_text(f"[pool]\n{unknown}\n")
+    command = start("check", subprocess.PIPE, "")
+    assert command.stdout is not None
+    assert "no such key" in command.stdout.readline()
+    command.stdout.close()
+
+    assert command.wait(TIMEOUT_S) == 2
+    assert command.stderr is not None
+    assert command.stderr.read() == ""
 
 
 def test_with_standard_output_closed_nothing_is_done(shell: Shell, tmp_path: Path) -> None:

@@ -86,3 +86,17 @@ def test_a_command_waits_for_no_sdk() -> None:
     loaded = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60)
 
     assert not set(loaded.stdout.split()) & HEAVY
+
+
+def test_the_tree_of_a_degraded_pool_is_drawn_with_what_is_wrong_and_status_1(
+    lonely: Project,
+) -> None:
+    lonely.write_config("[pool]\nlnger = 1\n")
+    run = command(lonely)
+    assert run("list").returncode == 1
+    drawn, told = run("tree"), run("tree", "--json")
+
+    assert drawn.returncode == told.returncode == 1
+    assert drawn.stdout.startswith("root ")
+    assert "lnger" in drawn.stderr
+    assert {"tree", "error", "code"} <= json.loads(told.stdout).keys()

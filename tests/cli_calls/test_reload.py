@@ -81,3 +81,16 @@ def test_in_json_it_is_one_object(project: Project, run: Run, agent: str) -> Non
     assert (done.returncode, done.stderr) == (2, "")
     assert str(path.resolve()) in record["refused"][0]
     assert record["needs_restart"] == []
+
+
+def test_what_a_running_pool_cannot_take_over_of_a_projects_trust_is_told(
+    project: Project, run: Run
+) -> None:
+    own = project.folder / ".claude" / "pool.toml"
+    own.write_text('[http]\naddress = "127.0.0.1:8765"\n')
+    trusted, taken_back = run("trust"), run("trust", "--remove", "--json")
+    own.unlink()
+    run("reload")
+
+    assert "\nneeds a new pool: http: a running pool listens where it did" in trusted.stdout
+    assert json.loads(taken_back.stdout)["needs_restart"] == []

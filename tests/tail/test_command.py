@@ -167,6 +167,18 @@ def test_a_log_that_cannot_be_read_is_a_clear_error(log: Log, run: Run) -> None:
     assert "Traceback" not in said
 
 
+def test_that_there_is_no_room_for_its_output_is_not_blamed_on_the_log(
+    log: Log, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.events(range(2))
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        status, _, said = run()
+
+    told = "agent-pool: standard output cannot be written: No space left on device\n"
+    assert (status, said) == (1, told)
+
+
 @pytest.mark.parametrize("value", ["warn", "loud", "", "5"])
 def test_a_level_that_is_none_names_those_that_are(log: Log, run: Run, value: str) -> None:
     status, _, said = run("--level", value)
@@ -233,6 +245,20 @@ def test_task_shows_only_what_is_known_to_be_of_that_task(log: Log, run: Run) ->
     log.raw("no json\n")
 
     assert events(run("--json", "--task", "t1")[1]) == ["mine"]
+
+
+def test_a_task_that_is_nowhere_in_the_log_is_told_of_with_status_0(log: Log, run: Run) -> None:
+    log.event("other", task_id="t12", agent="scout")
+    status, lines, said = run("--task", "t1")
+
+    assert (status, lines) == (0, [])
+    assert said.startswith(f"agent-pool: no line of {log.path} is of a task t1; ")
+
+
+def test_a_task_whose_lines_are_left_out_is_not_taken_for_unknown(log: Log, run: Run) -> None:
+    log.event("mine", task_id="t1", agent="scout")
+
+    assert run("--task", "t1", "--level", "error") == (0, [], "")
 
 
 @pytest.mark.parametrize("wanted", ["grün", "l.te", "scout", 'reason="too late"', '"n": 7', "^{"])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from supervisor.cli._tail import LINES
 from supervisor.place import Place
 from tests.client import LIMIT_S, MARK, open_project
 from tests.tail.log import Log
@@ -153,7 +154,18 @@ async def test_it_ends_quietly_when_its_reader_has_gone_though_nothing_is_added(
         await follower.events(1)
         assert follower.process.stdout is not None
         await follower.process.stdout.aclose()
-        assert await follower.ended() == (1, "")
+        assert await follower.ended() == (0, "")
+
+
+async def test_it_ends_quietly_when_its_reader_has_gone_before_all_is_written(
+    log: Log, follow: Follow
+) -> None:
+    log.events(range(LINES), width=20_000)  # more than a pipe holds
+    async with follow() as follower:
+        await follower.events(1)
+        assert follower.process.stdout is not None
+        await follower.process.stdout.aclose()
+        assert await follower.ended() == (0, "")
 
 
 async def test_it_follows_a_pool_through_its_end_and_the_next_ones_start(

@@ -166,6 +166,7 @@ class ConfigFiles:
         found = [Problem(path, line, "", why) for line, why in parsed.mistakes]
         layers.is_whole = layers.is_whole and parsed.is_whole
         layers.wrong |= parsed.lost
+        layers.lost_in |= parsed.lost_in
         sound, wrong = judge(path, parsed.values, parsed.lines, built_in)
         if path == self.project and self.user is not None:
             trusted = is_trusted(self.root, self.environ)

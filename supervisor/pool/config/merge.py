@@ -40,6 +40,8 @@ class Layers:
     """Who said it: every key and table that a file holds, and each item of a list."""
     wrong: set[At] = field(default_factory=set)
     """Keys whose values were wrong in a file, so that nobody knows what they are to be."""
+    lost_in: set[At] = field(default_factory=set)
+    """Tables of which a file may say more than could be read."""
     is_whole: bool = True
     """Every file could be read to its end; else what they do not say, they may say yet."""
 
@@ -68,7 +70,7 @@ class Layers:
         for clash in check_rules(config):
             if self._is_known(clash) and (problem := self._clash(clash)) is not None:
                 yield problem
-        if not self.is_whole:
+        if not self.is_whole or self.lost_in:
             return
         named = {text for table in self.values if table != "supervisors"
                  for text in texts_in(self.values[table])}  # fmt: skip
@@ -109,7 +111,7 @@ class Layers:
         parts = {at[:length] for at in concerned for length in range(1, len(at) + 1)}
         if parts & self.wrong:
             return False
-        if self.is_whole:
+        if self.is_whole and not parts & self.lost_in:
             return True
         # What is missing may say otherwise, of other keys than those of one file.
         said_by = {self.origin(at).path for at in clash.keys}

@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from supervisor.pool.config.lines import At, locate
@@ -27,6 +28,11 @@ _WRONG_HEADER = re.compile(r"\s*\[+\s*([^\[\]#]*[^\[\]#\s])\s*\]*\s*(?:#.*)?")
 _HEADER = re.compile(r"\s*\[")
 _PAIR = re.compile(r"""\s*(?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*\s*=""")
 
+_PROSE = re.compile(
+    r"(?!\s*(?:supervisor|agent|default))\s*[\w-]+(?:[ \t]+[\w-]+)+[ \t.!]*(?:#.*)?"
+)
+"""Two words or more; not with the name of a table first, whose brackets may be missing."""
+
 
 @dataclass(frozen=True)
 class Parsed:
@@ -40,6 +46,8 @@ class Parsed:
     """Where the text is no TOML, and why; what stands there is not in `values`."""
     lost: frozenset[At] = frozenset()
     """The keys that stand there, as far as they can be told."""
+    lost_in: frozenset[At] = frozenset()
+    """The tables in which a key is lost that cannot be told."""
     is_whole: bool = True
     """Nothing else is lost."""
 
@@ -53,6 +61,7 @@ def _parse(text: str, *, is_one_table: bool = False) -> Parsed:
     lines = text.split("\n")
     mistakes: list[tuple[int | None, str]] = []
     lost: list[At | None] = []
+    lost_in: list[At] = []
     aside: list[Parsed] = []
     most = MISTAKES if len(text) < RETRIED else 0
     while len(mistakes) <= most:
@@ -60,7 +69,12 @@ def _parse(text: str, *, is_one_table: bool = False) -> Parsed:
         try:
             keys = frozenset(key for key in lost if key is not None)
             read = Parsed(
-                tomllib.loads(rest), locate(rest), tuple(mistakes), keys, None not in lost
+                tomllib.loads(rest),
+                locate(rest),
+                tuple(mistakes),
+                keys,
+                frozenset(lost_in),
+                None not in lost,
             )
         except (ValueError, RecursionError) as error:
             place = _place(lines, rest, error)
@@ -70,7 +84,11 @@ def _parse(text: str, *, is_one_table: bool = False) -> Parsed:
             table = None if is_one_table else _table_below(lines, place[0])
             if table is not None:
                 aside.append(_parse(table, is_one_table=True))
-            lost.append(() if table is not None else _key_at(lines, place[0]))
+            inside = _table_of_prose(lines, place[0]) if place[0] == place[1] else None
+            if inside is not None:
+                lost_in.append(inside)
+            else:
+                lost.append(() if table is not None else _key_at(lines, place[0]))
             if not _take_out(lines, *place):
                 break
         else:
@@ -107,6 +125,7 @@ def _together(read: Parsed, aside: list[Parsed]) -> Parsed:
         lines,
         tuple(mistake for part in parts for mistake in part.mistakes),
         frozenset().union(*(part.lost for part in parts)),
+        frozenset().union(*(part.lost_in for part in parts)),
         all(part.is_whole for part in parts),
     )
 
@@ -198,6 +217,20 @@ def _key_at(lines: list[str], number: int) -> At | None:
     found = locate("\n".join((*lines[: number - 1], f"{pair[0]} 0")))
     here = [at for at, line in found.items() if line == number]
     return max(here, key=len, default=())  # a key that stands twice is lost once only
+
+
+def _table_of_prose(lines: list[str], number: int) -> At | None:
+    """The table that a line stands in which is words alone, as those below it that go with it, so
+    that no table can begin there; None: it is no such line."""
+    below = takewhile(lambda line: not _begins(line), lines[number:])
+    taken = [lines[number - 1], *(line for line in below if re.match(r"\s*[^\s#]", line))]
+    if not all(_PROSE.fullmatch(line[:_LOOKED_AT]) for line in taken):
+        return None
+    mark = "_"
+    while mark in "\n".join(lines[: number - 1]):
+        mark += "_"
+    found = locate("\n".join((*lines[: number - 1], f"{mark} = 0")))
+    return next((at[:-1] for at in found if at[-1] == mark), None)
 
 
 def _told_line(text: str, error: Exception) -> int | None:

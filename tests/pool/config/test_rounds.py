@@ -181,6 +181,29 @@ def test_one_statement_that_is_no_toml_keeps_nothing_else_from_being_judged(file
     ]
 
 
+def test_a_line_of_words_hides_no_group_that_is_not_there(files: Files) -> None:
+    text = '[agents.a]\nsupervisor = "g"\n[supervisors.h]\n[pool]\nthis is no toml\n# why\n'
+
+    assert told(files, text) == [(2, "agents.a.supervisor"), (5, "")]
+
+
+def test_a_line_of_words_may_have_been_what_its_table_lacks(files: Files) -> None:
+    text = '[defaults.agent]\nhard_ceiling = "1MiB"\nsoft ceiling 512KiB\n'
+
+    assert told(files, text) == [(3, "")]
+
+
+def test_a_line_of_words_is_no_other_value_of_what_its_table_says(files: Files) -> None:
+    text = '[agents.a]\nhard_ceiling = "1MiB"\nsoft_ceiling = "2MiB"\nthis is no toml\n'
+
+    assert told(files, text) == [(2, "agents.a.hard_ceiling"), (4, "")]
+
+
+@pytest.mark.parametrize("lost", ["supervisors g", "supervisors.g", "g:", "this is\nsupervisors.g"])
+def test_a_line_that_may_have_been_a_group_is_one(files: Files, lost: str) -> None:
+    assert told(files, f'[agents.a]\nsupervisor = "g"\n[pool]\n{lost}\n') == [(4, "")]
+
+
 def test_what_stands_below_a_header_that_is_wrong_is_judged_as_it_was_meant(files: Files) -> None:
     text = """\
 [agents.a]
