@@ -43,6 +43,7 @@ def claude(stage: Stage) -> Iterator[Claude]:
 @asynccontextmanager
 async def over_http(stage: Stage) -> AsyncIterator[Client]:
     """The SDK's client, with what `agent-pool status` tells of HTTP."""
+    await command(stage, "list")  # waits for the pool; Claude Code may have been greeted before
     told = json.loads(await command(stage, "status", "--json"))["http"]
     token = await trio.Path(told["token_file"]).read_text()
     headers = {"authorization": f"Bearer {token.strip()}"}
