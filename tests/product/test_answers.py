@@ -55,18 +55,16 @@ async def test_costs_of_three_tasks_are_their_own_and_add_up_to_the_clis_total(
             for task in ("[[size 400]]", "[[size 4000]]", "[[size 400]]")
         ]
 
-    def told() -> list[float]:
-        """The totals, once `tee` has written all three: it hands them on first."""
-        lines = [
-            json.loads(line) for line in heard.read_bytes().splitlines(True) if line[-1:] == b"\n"
-        ]
-        found = [line["total_cost_usd"] for line in lines if line["type"] == "result"]
-        return found if len(found) == 3 else []
-
-    totals = await until(told, "the third result")
     costs = [result["_meta"]["cost_usd"] for result in results]
+
+    def told() -> list[float]:
+        """The CLI's totals so far: `tee` hands a line on before it writes it down."""
+        whole = (line for line in heard.read_bytes().splitlines(True) if line.endswith(b"\n"))
+        heard_of = [json.loads(line) for line in whole]
+        return [line["total_cost_usd"] for line in heard_of if line["type"] == "result"]
+
     assert len({pid_of(result) for result in results}) == 1
-    assert sum(costs) == pytest.approx(totals[-1])
+    await until(lambda: told()[-1:] == [pytest.approx(sum(costs))], "the same total")
     assert costs[2] == pytest.approx(costs[0])
     assert costs[1] > 5 * costs[0]
 
